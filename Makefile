@@ -1,0 +1,55 @@
+# `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO       ?= go
+PROMPTS  ?= examples/prompts.jsonl
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
+
+.PHONY: help build demo test check lint vet arrows generate generated proto breaking fuzz clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## The binary, bin/promptforge
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/promptforge ./cmd/promptforge
+
+demo: build ## The main job from end to end against a simulated provider (PROMPTS=FILE for your own)
+	@sh examples/demo.sh '$(PROMPTS)'
+
+test: ## All tests that need Go alone, with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+check: test lint proto generated breaking fuzz ## Everything that CI checks
+
+lint: vet arrows ## Lint and format of the Go code
+	$(LINT) run ./...
+	$(LINT) fmt --diff ./...
+
+vet: ## go vet
+	$(GO) vet ./...
+
+arrows: ## That imports point one way
+	$(GO) test ./internal/arrows
+
+proto: ## Lint and format of the protos
+	tools/buf.sh lint
+	tools/buf.sh format -d --exit-code proto
+
+generate: ## gen/ anew from proto/
+	tools/generate.sh
+
+generated: ## That gen/ is what proto/ makes of it
+	tools/generate.sh
+	@test -z "$$(git status --porcelain gen)" || { git status --short gen; echo 'gen/ is not what proto/ makes: run make generate and commit it'; exit 1; }
+
+breaking: ## That no caller of main's protos breaks
+	tools/breaking.sh
+
+fuzz: ## A few seconds of each fuzz target (FUZZTIME=10m for more)
+	tools/fuzz.sh
+
+clean: ## Removes what was built
+	rm -rf bin demo-results .proto-deps
