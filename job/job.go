@@ -69,6 +69,18 @@ func (j *Job) Open() int64 { return j.PromptCount - j.CompletedCount - j.FailedC
 // Outcomes counts the recorded outcomes; it is also the offset of the last.
 func (j *Job) Outcomes() int64 { return j.CompletedCount + j.FailedCount }
 
+// Record counts an outcome that was just recorded.
+func (j *Job) Record(o *Outcome) {
+	if o.Failed {
+		j.FailedCount++
+	} else {
+		j.CompletedCount++
+	}
+	j.PromptTokens += o.PromptTokens
+	j.CompletionTokens += o.CompletionTokens
+	j.Totals.Add(o)
+}
+
 // TakesTurn tells whether the job counts against its client's active jobs:
 // QUEUED, PROCESSING, or final with requests still in flight.
 func (j *Job) TakesTurn() bool {

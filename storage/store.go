@@ -154,10 +154,10 @@ type Lanes interface {
 
 	// Claim puts a job under the lease: QUEUED becomes PROCESSING (StartedAt
 	// is set once), PROCESSING and final unsettled jobs of a dead holder are
-	// taken over. Where that holder may have left requests in flight
-	// (Released is false and the job was claimed before), PossiblyRepaid rises
-	// by the number of lines up to SentThrough that are not done. Released
-	// becomes false. ErrNotFound if the job needs no holder any more.
+	// taken over. The job that comes back says in Released whether the holder
+	// before left nothing in flight; if it did not, lines up to SentThrough
+	// that are not done are doubtful. From now on Released is false. ErrNotFound
+	// if the job needs no holder any more.
 	Claim(ctx context.Context, lease Lease, id job.ID, at time.Time) (*Claim, error)
 
 	// Finish moves a PROCESSING job to COMPLETED or FAILED. COMPLETED wants

@@ -1,0 +1,270 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/files"
+)
+
+// lookAgain is the poll behind the store's signals.
+const lookAgain = 5 * time.Second
+
+// Config is what a dispatcher goes by. Every field but Log is required.
+type Config struct {
+	Store     storage.Store
+	Files     storage.Files
+	Providers *provider.Registry
+	Log       *slog.Logger
+
+	MaxActiveJobs  int           // jobs in hand at once
+	MaxInFlight    int           // requests at once, over all lanes
+	RequestTimeout time.Duration // for one request
+	RetryBase      time.Duration // the first retry waits up to this; doubled each time
+	MaxHold        time.Duration // how long a refused credential may take to mend
+	MaxOutage      time.Duration // how long a provider may be down
+	DrainTimeout   time.Duration // how long requests in flight may finish at the end
+}
+
+// Dispatcher holds the lanes of one process.
+type Dispatcher struct {
+	cfg    Config
+	holder string
+	log    *slog.Logger
+	slots  *slots
+	commit *committer
+	seal   *sealer
+
+	hard     context.Context // ends what is in flight
+	hardStop context.CancelFunc
+	gaveUp   atomic.Int64
+
+	mu      sync.Mutex
+	runs    map[job.ID]*handle
+	runners map[job.Lane]*laneRunner
+	running sync.WaitGroup
+	skipped map[job.ID]bool // told once why they can't run
+}
+
+// handle is where a job that is in hand is found.
+type handle struct {
+	runner *laneRunner
+	run    *run
+	final  bool // its runner knows that it is final
+}
+
+// GaveUpError tells that requests were abandoned in flight at the end; their
+// prompts are sent again, and may be paid for twice.
+type GaveUpError struct {
+	Requests int64
+	Waited   time.Duration
+}
+
+func (e *GaveUpError) Error() string {
+	return fmt.Sprintf("%d requests were still in flight after %s and were given up; their prompts may be paid for twice", e.Requests, e.Waited)
+}
+
+// New makes a dispatcher; Run starts it.
+func New(cfg Config) *Dispatcher {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		cfg: cfg, log: cfg.Log, holder: job.NewTerm().String(),
+		slots:   &slots{most: int64(cfg.MaxInFlight)},
+		runs:    map[job.ID]*handle{},
+		runners: map[job.Lane]*laneRunner{},
+		skipped: map[job.ID]bool{},
+	}
+	d.hard, d.hardStop = context.WithCancel(context.Background())
+	d.seal = newSealer(cfg.Store, cfg.Files, cfg.Log)
+	d.commit = newCommitter(cfg.Store, d.seal, cfg.Log)
+	return d
+}
+
+// Run dispatches until ctx ends, then lets what is in flight finish, records
+// it and gives its jobs back. It returns *GaveUpError if something outlasted
+// DrainTimeout. It is called once.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	defer d.hardStop()
+	var parts sync.WaitGroup
+	parts.Go(d.commit.loop)
+	parts.Go(d.seal.loop)
+
+	changed, unwatch := d.cfg.Store.Watch("")
+	defer unwatch()
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		if err := d.scan(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot look for work; trying again", "error", err)
+		}
+		select {
+		case <-changed:
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+	err := d.drain()
+	d.commit.close()
+	d.seal.close()
+	parts.Wait()
+	return err
+}
+
+// scan takes up every job that has something to do and tells runners of jobs
+// that became final.
+func (d *Dispatcher) scan(ctx context.Context) error {
+	jobs, err := d.cfg.Store.Work(ctx)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		d.mu.Lock()
+		h, inHand := d.runs[j.ID]
+		full := len(d.runs) >= d.cfg.MaxActiveJobs
+		d.mu.Unlock()
+		switch {
+		case inHand && h == nil: // being claimed
+		case inHand && j.Status.Final() && !h.final:
+			h.final = true
+			h.runner.cancel(h.run)
+		case !inHand && !full:
+			if err := d.claim(ctx, j); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// claim takes one job under a lane's lease.
+func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
+	endpoint, ok := d.choose(j)
+	if !ok {
+		if !d.skipped[j.ID] {
+			d.skipped[j.ID] = true
+			d.log.Warn("a job waits for its provider to be configured", "job", j.ID, "provider", j.Provider)
+		}
+		return nil
+	}
+	runner, err := d.runner(ctx, endpoint, j.Model)
+	if err != nil {
+		return err
+	}
+	claim, err := d.cfg.Store.Claim(ctx, runner.lease, j.ID, time.Now())
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	prompts, err := files.OpenPrompts(ctx, d.cfg.Files, claim.Job.Prompts.Name)
+	if err != nil {
+		// It stays in hand, so that a damaged file is told once, and is tried
+		// again after a restart, when it may have been put back.
+		d.log.Error("a job's prompts cannot be read; it waits", "job", j.ID, "error", err)
+		d.mu.Lock()
+		d.runs[j.ID] = nil
+		d.mu.Unlock()
+		return nil
+	}
+	r := newRun(claim.Job, time.Now())
+	h := &handle{runner: runner, run: r, final: r.draining}
+	d.mu.Lock()
+	d.runs[j.ID] = h
+	d.mu.Unlock()
+	runner.join(r, newSource(prompts, claim), claim)
+	d.log.Info("job claimed", "job", j.ID, "lane", runner.key.String(), "open", claim.Job.Open())
+	return nil
+}
+
+// choose picks the quota group that a job goes to: the one that it was in
+// already, else the one with the fewest jobs.
+func (d *Dispatcher) choose(j *job.Job) (provider.Endpoint, bool) {
+	if e, ok := d.cfg.Providers.Endpoint(j.Lane); ok && !j.Term.IsZero() {
+		return e, true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	load := map[string]int{}
+	for _, h := range d.runs {
+		if h != nil && h.runner.key.Provider == j.Provider {
+			load[h.runner.key.Group]++
+		}
+	}
+	var best provider.Endpoint
+	found := false
+	for _, e := range d.cfg.Providers.Groups(j.Provider) {
+		if !found || load[e.Group] < load[best.Group] {
+			best, found = e, true
+		}
+	}
+	return best, found
+}
+
+// runner finds or starts the runner of a lane.
+func (d *Dispatcher) runner(ctx context.Context, e provider.Endpoint, model string) (*laneRunner, error) {
+	key := job.Lane{Provider: e.Provider, Group: e.Group, Model: model}
+	d.mu.Lock()
+	r, ok := d.runners[key]
+	d.mu.Unlock()
+	if ok {
+		return r, nil
+	}
+	lease, err := d.cfg.Store.HoldLane(ctx, key, d.holder)
+	if err != nil {
+		return nil, err
+	}
+	r = newLaneRunner(d, key, lease, e)
+	d.mu.Lock()
+	d.runners[key] = r
+	d.mu.Unlock()
+	d.running.Go(r.loop)
+	return r, nil
+}
+
+// forget drops a job that is settled, gone or given back.
+func (d *Dispatcher) forget(id job.ID) {
+	d.mu.Lock()
+	delete(d.runs, id)
+	d.mu.Unlock()
+	d.seal.forget(id)
+}
+
+// drain ends all runners, at the latest when DrainTimeout has passed.
+func (d *Dispatcher) drain() error {
+	d.mu.Lock()
+	runners := slices.Collect(maps.Values(d.runners))
+	d.mu.Unlock()
+	for _, r := range runners {
+		r.stop()
+	}
+	done := make(chan struct{})
+	go func() {
+		d.running.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(d.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		d.hardStop()
+		<-done
+	}
+	if n := d.gaveUp.Load(); n > 0 {
+		return &GaveUpError{Requests: n, Waited: d.cfg.DrainTimeout}
+	}
+	return nil
+}

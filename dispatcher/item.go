@@ -1,0 +1,55 @@
+package dispatcher
+
+import (
+	"container/heap"
+	"time"
+)
+
+// item is a prompt between being read and being recorded.
+type item struct {
+	run  *run
+	line int64
+	raw  []byte // its line; aliases the block that it was read in
+
+	attempts int // requests sent, refusals for the rate left out
+	spent    int // retries spent
+	broken   int // broken answers
+
+	transient bool // its last answer was transient
+	atFault   bool // it failed while a canary passed: no weather excuses it
+
+	notBefore time.Time // while waiting for a retry
+	seq       uint64    // the order of those that may leave at the same time
+
+	estimate int // tokens, as reckoned when it was sent
+	sentAt   time.Time
+	probe    bool // it is out to test a held lane
+}
+
+// retries holds the items that wait for another try, the earliest first.
+type retries []*item
+
+func (r retries) Len() int { return len(r) }
+func (r retries) Less(i, j int) bool {
+	if r[i].notBefore.Equal(r[j].notBefore) {
+		return r[i].seq < r[j].seq
+	}
+	return r[i].notBefore.Before(r[j].notBefore)
+}
+func (r retries) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
+
+// Push is for container/heap alone.
+func (r *retries) Push(x any) { *r = append(*r, x.(*item)) }
+
+// Pop is for container/heap alone.
+func (r *retries) Pop() any {
+	old := *r
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	*r = old[:len(old)-1]
+	return it
+}
+
+func (r *retries) add(it *item)  { heap.Push(r, it) }
+func (r *retries) first() *item  { return heap.Pop(r).(*item) }
+func (r retries) due() time.Time { return r[0].notBefore }

@@ -1,0 +1,354 @@
+package dispatcher
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
+	"github.com/promptforge/promptforge/job"
+)
+
+const (
+	// A lane stops sending while so much is sent and not yet durable: what a
+	// crash would cost stays bounded when the disk is slow.
+	maxUnrecorded      = 8192
+	maxUnrecordedBytes = 32 << 20
+
+	maxBackoff = 30 * time.Second
+	// A job whose first prompts are all refused alike is FAILED.
+	alikeToFail = 100
+)
+
+// laneConfig is what a lane goes by.
+type laneConfig struct {
+	RetryBase time.Duration
+	MaxHold   time.Duration
+	MaxOutage time.Duration
+	Rate      rate.Config
+}
+
+// lane decides what is sent when. It is a pure state machine: methods are
+// events, commands gather in out, and step says when to look again. One
+// goroutine uses it.
+type lane struct {
+	cfg  laneConfig
+	ctl  *rate.Controller
+	rng  *rand.Rand
+	slot *slots // requests at once over all lanes
+
+	runs   []*run
+	shares shares
+	out    []command
+	seq    uint64
+
+	inFlight        int
+	unrecorded      int
+	unrecordedBytes int
+
+	hold      *hold
+	weather   weather
+	succeeded bool // it had a success at some time, remembered over restarts
+	stopping  bool
+	blocked   string // the store's trouble; empty: none
+	bound     rate.Bound
+}
+
+func newLane(cfg laneConfig, learned *rate.Learned, succeeded bool, all *slots, seed uint64, now time.Time) *lane {
+	return &lane{
+		cfg: cfg, ctl: rate.New(cfg.Rate, learned, now), slot: all, succeeded: succeeded,
+		rng: rand.New(rand.NewPCG(seed, 0)), bound: rate.BoundLearning, //nolint:gosec // jitter, not a secret
+	}
+}
+
+// take returns the commands since the last call. They are valid until the next
+// event.
+func (l *lane) take() []command {
+	out := l.out
+	l.out = l.out[:0]
+	return out
+}
+
+func (l *lane) emit(c command) { l.out = append(l.out, c) }
+
+// join adds a job that was claimed.
+func (l *lane) join(r *run) {
+	l.runs = append(l.runs, r)
+	l.shares.join(r)
+}
+
+// leave removes a job that is settled or gone.
+func (l *lane) leave(r *run) {
+	for i, other := range l.runs {
+		if other == r {
+			l.runs = append(l.runs[:i], l.runs[i+1:]...)
+			l.shares.leave(r)
+			return
+		}
+	}
+}
+
+// read hears of a block that was read.
+func (l *lane) read(r *run, items []*item, eof bool) {
+	r.reading, r.eof = false, eof
+	if r.draining {
+		return
+	}
+	r.fresh = append(r.fresh, items...)
+}
+
+// cancel stops sending for a job that became final elsewhere.
+func (l *lane) cancel(r *run) {
+	r.draining = true
+	r.drop()
+}
+
+// fail gives a job up.
+func (l *lane) fail(r *run, reason string) {
+	if r.draining {
+		return
+	}
+	l.cancel(r)
+	l.emit(command{verb: doFail, run: r, reason: reason})
+}
+
+// answered hears what became of a request. outcome is the result where the
+// answer is Done.
+func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prompt, sent bool, outcome *job.Outcome) {
+	l.inFlight--
+	l.slot.free()
+	it.run.inFlight--
+	if known := a.Tokens(); known > 0 {
+		l.shares.take(it.run, known-it.estimate)
+		it.run.tokens.Take(now, float64(known-it.estimate))
+	}
+	if !sent {
+		l.ctl.Unsent(now, it.estimate)
+		it.run.account.requests.Add(-1)
+		l.finish(it, a.Failure(p, a.Code, it.attempts))
+		return
+	}
+	l.ctl.Answered(now, rate.Feedback{
+		Verdict: verdict(a.Class), SentAt: it.sentAt, Estimate: it.estimate, Tokens: a.Tokens(),
+		RetryAfter: a.RetryAfter, Limits: a.Limits,
+	}, len(it.raw))
+	if refusal := a.Class == provider.SlowDown || a.Class == provider.TooLarge || a.Class == provider.UsedUp; !refusal {
+		it.attempts++
+	}
+	wasProbe := it.probe
+	it.probe = false
+	l.note(now, it, a, wasProbe)
+	l.decide(now, it, a, p, outcome)
+}
+
+func verdict(c provider.Class) rate.Verdict {
+	switch c {
+	case provider.SlowDown, provider.TooLarge:
+		return rate.Refused
+	case provider.Transient, provider.Fatal, provider.UsedUp:
+		return rate.Failed
+	default:
+		return rate.Accepted
+	}
+}
+
+// decide gives an answered prompt its outcome or another try.
+func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt, outcome *job.Outcome) {
+	switch a.Class {
+	case provider.Done:
+		l.succeeded = true
+		l.finish(it, outcome)
+	case provider.Terminal, provider.TooLarge:
+		l.finish(it, a.Failure(p, a.Code, it.attempts))
+		l.alike(it.run, a)
+	case provider.Broken:
+		if it.broken++; it.broken > 1 {
+			l.finish(it, a.Failure(p, job.CodeBadResponse, it.attempts))
+			return
+		}
+		l.again(it, now)
+	case provider.SlowDown:
+		l.again(it, now.Add(a.RetryAfter))
+	case provider.UsedUp, provider.Fatal:
+		l.again(it, now)
+	case provider.Transient:
+		switch {
+		case l.hold != nil && !it.atFault:
+			l.again(it, now)
+		case it.spent >= it.run.maxRetries:
+			l.finish(it, a.Failure(p, a.Code, it.attempts))
+		default:
+			l.again(it, now.Add(l.backoff(it.spent)))
+			it.spent++
+		}
+	}
+}
+
+// backoff is the wait before a retry: doubled each time, full jitter.
+func (l *lane) backoff(spent int) time.Duration {
+	most := min(maxBackoff, l.cfg.RetryBase<<min(spent, 20))
+	return time.Duration(l.rng.Int64N(int64(most) + 1))
+}
+
+// again puts an item back, to leave at the given time.
+func (l *lane) again(it *item, at time.Time) {
+	if it.run.draining {
+		return
+	}
+	l.seq++
+	it.notBefore, it.seq = at, l.seq
+	it.run.retry.add(it)
+}
+
+// finish hands an outcome over to be recorded.
+func (l *lane) finish(it *item, o *job.Outcome) {
+	n := len(o.Public) + len(o.Response)
+	it.run.outcomes++
+	it.run.unrecorded++
+	it.run.unrecordedBytes += n
+	l.unrecorded++
+	l.unrecordedBytes += n
+	l.emit(command{verb: doRecord, run: it.run, outcome: o})
+}
+
+// alike fails a job whose first prompts were all refused in the same words.
+func (l *lane) alike(r *run, a *provider.Answer) {
+	refusal := a.Code + "\x00" + a.Message
+	if r.refusedAlike == 0 {
+		r.refusal = refusal
+	}
+	if refusal != r.refusal || r.refusedAlike+1 != r.outcomes {
+		return
+	}
+	if r.refusedAlike++; r.refusedAlike == alikeToFail {
+		l.fail(r, "The first 100 prompts were all refused alike: "+a.Message)
+	}
+}
+
+// recorded hears that outcomes of a run are durable.
+func (l *lane) recorded(r *run, outcomes, bytes int) {
+	r.unrecorded -= outcomes
+	r.unrecordedBytes -= bytes
+	l.unrecorded -= outcomes
+	l.unrecordedBytes -= bytes
+}
+
+// step gives all commands that can be given now and returns when to look
+// again; the zero time means after the next event.
+func (l *lane) step(now time.Time) (wake time.Time) {
+	l.readAhead()
+	switch {
+	case l.stopping:
+	case l.blocked != "":
+		l.bound = rate.BoundHold
+	case l.hold != nil:
+		l.bound = rate.BoundHold
+		wake = l.probe(now)
+	default:
+		wake = l.send(now)
+	}
+	l.end()
+	return wake
+}
+
+// send lets prompts leave as long as everything permits it.
+func (l *lane) send(now time.Time) time.Time {
+	for {
+		it, from, waiting, at := l.shares.next(now)
+		if it == nil {
+			return at
+		}
+		if l.unrecorded >= maxUnrecorded || l.unrecordedBytes >= maxUnrecordedBytes {
+			l.bound = rate.BoundMachine
+			return time.Time{}
+		}
+		if ok, at := l.ctl.Permit(now); !ok {
+			l.bound = l.ctl.Snapshot(now).Bound
+			if waiting > 1 {
+				l.bound = rate.BoundShare
+			}
+			return at
+		}
+		if !l.slot.take() {
+			l.bound = rate.BoundMachine
+			return now.Add(slotPoll)
+		}
+		from.turn++
+		l.leaves(now, it)
+	}
+}
+
+// leaves sends an item that has its permits.
+func (l *lane) leaves(now time.Time, it *item) {
+	r := it.run
+	r.pop(it)
+	it.sentAt, it.estimate = now, l.ctl.Estimate(len(it.raw))
+	l.ctl.Sent(now, it.estimate)
+	r.requests.Take(now, 1)
+	r.tokens.Take(now, float64(it.estimate))
+	l.shares.take(r, it.estimate)
+	r.inFlight++
+	l.inFlight++
+	r.account.requests.Add(1)
+	if it.line > r.account.sentThrough.Load() {
+		r.account.sentThrough.Store(it.line)
+	}
+	l.emit(command{verb: doSend, it: it})
+}
+
+// readAhead has the next block of each run read before its last prompt leaves.
+func (l *lane) readAhead() {
+	low := min(2048, max(64, 2*l.ctl.Width()))
+	for _, r := range l.runs {
+		if r.reading || r.eof || r.draining || l.stopping || len(r.fresh) >= low {
+			continue
+		}
+		r.reading = true
+		l.emit(command{verb: doRead, run: r})
+	}
+}
+
+// end gives the last command for each run that has nothing left to do.
+func (l *lane) end() {
+	for _, r := range l.runs {
+		switch {
+		case r.ending:
+		case r.draining && r.idle():
+			r.ending = true
+			l.emit(command{verb: doSettle, run: r})
+		case !r.draining && r.done():
+			r.ending = true
+			l.emit(command{verb: doFinish, run: r})
+		}
+	}
+}
+
+// pace is what a run's job shows.
+func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
+	s := l.ctl.Snapshot(now)
+	p := &job.Pace{
+		CurrentRPM: s.CurrentRPM, LearnedRPM: s.RPM, LearnedTPM: s.TPM, LearnedConcurrency: s.Concurrency,
+		BoundBy: string(l.bound),
+	}
+	if r.capped(now) {
+		p.BoundBy = string(rate.BoundCap)
+	}
+	if share := float64(max(1, len(l.shares))); s.CurrentRPM > 0 && left > 0 {
+		p.EstimatedCompletionAt = now.Add(time.Duration(float64(left) / (s.CurrentRPM / share) * float64(time.Minute)))
+	}
+	if l.hold != nil {
+		p.HoldReason, p.HeldSince, p.HeldUntil = l.hold.reason, l.hold.since, l.hold.until
+	}
+	if l.blocked != "" {
+		p.HoldReason = l.blocked
+	}
+	return p
+}
+
+// abandoned hears that a request was given up in flight at the end.
+func (l *lane) abandoned(it *item) {
+	l.inFlight--
+	l.slot.free()
+	it.run.inFlight--
+	it.run.account.givenUp.Add(1)
+}

@@ -1,0 +1,164 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/promptforge/promptforge/job"
+)
+
+// MaxAnswerBytes bounds a provider's answer; a longer one counts as broken.
+const MaxAnswerBytes = 16 << 20
+
+// ClientConfig bounds a client.
+type ClientConfig struct {
+	InFlight int           // the most requests at once: so many idle connections are kept
+	Timeout  time.Duration // for a whole request
+	Model    string
+}
+
+// Client sends the prompts of one lane. Any number of goroutines use it.
+type Client struct {
+	endpoint Endpoint
+	cfg      ClientConfig
+	http     *http.Client
+	header   http.Header
+}
+
+// NewClient makes a client with connections of its own.
+func NewClient(e Endpoint, cfg ClientConfig) *Client {
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		MaxIdleConns:          cfg.InFlight,
+		MaxIdleConnsPerHost:   cfg.InFlight,
+		IdleConnTimeout:       90 * time.Second,
+		ForceAttemptHTTP2:     true,
+		ExpectContinueTimeout: time.Second,
+	}
+	c := &Client{endpoint: e, cfg: cfg, header: http.Header{}}
+	c.http = &http.Client{
+		Transport: transport,
+		// An endpoint comes from the operator; a redirect would take the
+		// credential somewhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	c.header.Set("Content-Type", "application/json")
+	c.header.Set("Accept", "application/json")
+	c.header.Set("User-Agent", "promptforge")
+	e.Dialect.Authorize(&e, c.header)
+	return c
+}
+
+// Endpoint is where the client sends to.
+func (c *Client) Endpoint() *Endpoint { return &c.endpoint }
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Send sends one prompt and waits for the whole answer. sent is false where
+// the dialect can't say the prompt, and nothing left.
+func (c *Client) Send(ctx context.Context, p *job.Prompt) (a Answer, sent bool) {
+	path, body, err := c.endpoint.Dialect.Request(&c.endpoint, c.cfg.Model, p)
+	if err != nil {
+		return Answer{Class: Terminal, Code: job.CodeInvalidRequest, Message: err.Error()}, false
+	}
+	return c.post(ctx, path, body), true
+}
+
+// Canary asks the endpoint for the least it can do.
+func (c *Client) Canary(ctx context.Context) Answer {
+	path, body := c.endpoint.Dialect.Canary(&c.endpoint, c.cfg.Model)
+	return c.post(ctx, path, body)
+}
+
+func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint.BaseURL+path, bytes.NewReader(body))
+	if err != nil {
+		return Answer{Class: Fatal, Code: job.CodeServerError, Message: "The endpoint's address cannot be used."}
+	}
+	req.Header = c.header
+	res, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err, time.Since(begin))
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswerBytes+1))
+	latency := time.Since(begin)
+	if err != nil || len(answer) > MaxAnswerBytes {
+		return c.cutOff(res.StatusCode, err, latency)
+	}
+	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
+	a.HTTPStatus, a.Latency = res.StatusCode, latency
+	a.Response = oneLine(answer)
+	return a
+}
+
+// unreachable is the answer where none came. The error's own text is not
+// passed on, since it may quote the address.
+func (c *Client) unreachable(err error, latency time.Duration) Answer {
+	a := Answer{Class: Transient, Code: job.CodeServerError, Latency: latency}
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		a.Code = job.CodeTimeout
+		a.Message = fmt.Sprintf("The provider gave no answer within %s.", c.cfg.Timeout)
+	case errors.As(err, &dns):
+		a.Message = "The provider's host name cannot be resolved."
+	case errors.As(err, &op) && op.Op == "dial":
+		a.Message = "No connection to the provider: " + op.Err.Error() + "."
+	default:
+		a.Message = "The connection broke before the provider answered."
+	}
+	return a
+}
+
+// cutOff is an answer whose body did not come whole.
+func (c *Client) cutOff(status int, err error, latency time.Duration) Answer {
+	a := Answer{Class: Broken, Code: job.CodeBadResponse, HTTPStatus: status, Latency: latency, Message: "The provider's answer was cut off."}
+	switch {
+	case err == nil:
+		a.Message = fmt.Sprintf("The provider's answer was longer than %d MiB.", MaxAnswerBytes>>20)
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		a.Class, a.Code = Transient, job.CodeTimeout
+		a.Message = fmt.Sprintf("The provider's answer was not whole within %s.", c.cfg.Timeout)
+	case status >= http.StatusMultipleChoices:
+		a.Class, a.Code = Transient, job.CodeServerError
+	}
+	return a
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// oneLine is a JSON body as one line, nil where it is no JSON.
+func oneLine(body []byte) []byte {
+	v := jsontext.Value(bytes.TrimSpace(body))
+	if len(v) == 0 || !v.IsValid(lenient...) {
+		return nil
+	}
+	if bytes.ContainsAny(v, "\n\r") {
+		if err := v.Compact(lenient...); err != nil {
+			return nil
+		}
+	}
+	return v
+}
+
+// lenient is how foreign JSON is read: what a provider's own SDK would take.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}

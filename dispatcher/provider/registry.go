@@ -1,0 +1,187 @@
+package provider
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/promptforge/promptforge/job"
+)
+
+const defaultGroup = "default"
+
+// builtin are the providers that need no configuration: a credential in the
+// variable that the provider's own SDK reads is enough.
+var builtin = map[string]struct{ dialect, baseURL, baseEnv, keyEnv string }{
+	"openai": {"openai", "https://api.openai.com/v1", "OPENAI_BASE_URL", "OPENAI_API_KEY"},
+}
+
+var dialects = map[string]Dialect{"openai": OpenAI{}}
+
+// NotOffered says why a provider or a model can't be used here.
+type NotOffered struct {
+	Model    bool // the provider is offered, the model is not
+	Sentence string
+}
+
+func (e *NotOffered) Error() string { return e.Sentence }
+
+// Registry knows the providers of this deployment. It never changes: a new
+// configuration makes a new one.
+type Registry struct {
+	providers map[string]*entry
+}
+
+type entry struct {
+	groups  []Endpoint
+	models  []string
+	missing string // why it is known but not offered; a sentence's end
+}
+
+var nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// NewRegistry reads the configured providers and the built-in ones, with
+// credentials out of getenv. An error is a sentence that names the setting.
+func NewRegistry(configured map[string]Config, getenv func(string) string) (*Registry, error) {
+	r := &Registry{providers: map[string]*entry{}}
+	for name, b := range builtin {
+		if _, ok := configured[name]; ok {
+			continue
+		}
+		cfg := Config{Dialect: b.dialect, BaseURL: b.baseURL, APIKeys: []KeyRef{{Env: b.keyEnv}}}
+		if v := getenv(b.baseEnv); v != "" {
+			cfg.BaseURL = v
+			if err := CheckBaseURL(v); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.baseEnv, err)
+			}
+		}
+		if err := r.add(name, cfg, getenv); err != nil {
+			return nil, err
+		}
+	}
+	for name, cfg := range configured {
+		if b, ok := builtin[name]; ok {
+			if cfg.BaseURL == "" {
+				cfg.BaseURL = b.baseURL
+			}
+			if cfg.APIKeys == nil {
+				cfg.APIKeys = []KeyRef{{Env: b.keyEnv}}
+			}
+		}
+		if err := r.add(name, cfg, getenv); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *Registry) add(name string, cfg Config, getenv func(string) string) error {
+	if !nameRule.MatchString(name) {
+		return fmt.Errorf("providers: %q is no name; use lower-case letters, digits, '-', '.' and '_'", name)
+	}
+	dialect, ok := dialects[strings.TrimSpace(cfg.Dialect)]
+	if cfg.Dialect == "" {
+		dialect, ok = OpenAI{}, true
+	}
+	if !ok {
+		return fmt.Errorf("providers.%s.dialect: %q is not known; known: openai", name, cfg.Dialect)
+	}
+	if err := CheckBaseURL(cfg.BaseURL); err != nil {
+		return fmt.Errorf("providers.%s.base_url: %w", name, err)
+	}
+	for what, n := range map[string]int{"rpm": cfg.RPM, "tpm": cfg.TPM, "concurrency": cfg.Concurrency} {
+		if n < 0 {
+			return fmt.Errorf("providers.%s.%s: must be 0 (no cap) or more", name, what)
+		}
+	}
+	base := Endpoint{
+		Provider: name, Group: defaultGroup, Dialect: dialect, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
+		RPM: cfg.RPM, TPM: cfg.TPM, Concurrency: cfg.Concurrency,
+	}
+	e := &entry{models: cfg.Models}
+	r.providers[name] = e
+	if len(cfg.APIKeys) == 0 {
+		e.groups = []Endpoint{base}
+		return nil
+	}
+	var unset []string
+	for i, ref := range cfg.APIKeys {
+		if ref.Env == "" {
+			return fmt.Errorf("providers.%s.api_keys[%d].env: names no environment variable", name, i)
+		}
+		group := base
+		if ref.QuotaGroup != "" {
+			group.Group = ref.QuotaGroup
+		}
+		group.Key, group.KeyName = getenv(ref.Env), ref.Env
+		if group.Key == "" {
+			unset = append(unset, ref.Env)
+			continue
+		}
+		if !slices.ContainsFunc(e.groups, func(g Endpoint) bool { return g.Group == group.Group }) {
+			e.groups = append(e.groups, group)
+		}
+	}
+	if len(e.groups) == 0 {
+		e.missing = "no credential is set; set " + strings.Join(unset, " or ") + " for the server"
+	}
+	return nil
+}
+
+// Offered tells whether jobs of a provider's model can run here; the error is
+// *NotOffered.
+func (r *Registry) Offered(provider, model string) error {
+	e, ok := r.providers[provider]
+	switch {
+	case !ok:
+		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here; offered: %s.", clip(provider), r.offered())}
+	case len(e.groups) == 0:
+		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here: %s.", provider, e.missing)}
+	case len(e.models) > 0 && !slices.Contains(e.models, model):
+		return &NotOffered{Model: true, Sentence: fmt.Sprintf("The model %q of %q is not offered here; offered: %s.", clip(model), provider, strings.Join(e.models, ", "))}
+	}
+	return nil
+}
+
+// Groups are the endpoints, one a quota group, that jobs of a provider can go to.
+func (r *Registry) Groups(provider string) []Endpoint {
+	if e, ok := r.providers[provider]; ok {
+		return e.groups
+	}
+	return nil
+}
+
+// Endpoint finds where a lane's requests go. false if the configuration has no
+// such provider or group any more.
+func (r *Registry) Endpoint(l job.Lane) (Endpoint, bool) {
+	for _, g := range r.Groups(l.Provider) {
+		if g.Group == l.Group {
+			return g, true
+		}
+	}
+	return Endpoint{}, false
+}
+
+func (r *Registry) offered() string {
+	var names []string
+	for name, e := range r.providers {
+		if len(e.groups) > 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "none, since no provider has a credential (set OPENAI_API_KEY for the server)"
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+// clip keeps a caller's text from filling an error.
+func clip(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,95 @@
+package provider
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/promptforge/promptforge/job"
+)
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func TestRegistryOffers(t *testing.T) {
+	r, err := NewRegistry(map[string]Config{
+		"local": {BaseURL: "http://127.0.0.1:8000/v1", Models: []string{"llama", "qwen"}},
+		"keyed": {BaseURL: "https://x.example/v1", APIKeys: []KeyRef{{Env: "A", QuotaGroup: "one"}, {Env: "B", QuotaGroup: "two"}, {Env: "C", QuotaGroup: "one"}}},
+	}, env("OPENAI_API_KEY", "k", "A", "a", "B", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		provider, model string
+		want            string // in the sentence; empty: offered
+		isModel         bool
+	}{
+		{"openai", "anything", "", false},
+		{"local", "llama", "", false},
+		{"local", "gpt", `The model "gpt" of "local" is not offered here; offered: llama, qwen.`, true},
+		{"nobody", "x", `offered: keyed, local, openai`, false},
+	} {
+		err := r.Offered(c.provider, c.model)
+		var not *NotOffered
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s/%s: %v", c.provider, c.model, err)
+		case c.want != "" && (!errors.As(err, &not) || !strings.Contains(not.Sentence, c.want) || not.Model != c.isModel):
+			t.Errorf("%s/%s: %v", c.provider, c.model, err)
+		}
+	}
+	if groups := r.Groups("keyed"); len(groups) != 2 || groups[0].Key != "a" || groups[1].Key != "b" {
+		t.Errorf("groups %+v", groups)
+	}
+	if e, ok := r.Endpoint(job.Lane{Provider: "keyed", Group: "two", Model: "m"}); !ok || e.Key != "b" {
+		t.Errorf("endpoint %+v %v", e, ok)
+	}
+	if _, ok := r.Endpoint(job.Lane{Provider: "keyed", Group: "three"}); ok {
+		t.Error("a group that is not there was found")
+	}
+}
+
+func TestRegistryWithoutACredential(t *testing.T) {
+	r, err := NewRegistry(nil, env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Offered("openai", "gpt-4o-mini")
+	if err == nil || !strings.Contains(err.Error(), "set OPENAI_API_KEY") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestRegistryRefusesBadSettings(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  map[string]Config
+		env  []string
+		want string
+	}{
+		{"address", map[string]Config{"x": {BaseURL: "ftp://x"}}, nil, "providers.x.base_url"},
+		{"no address", map[string]Config{"x": {}}, nil, "providers.x.base_url"},
+		{"credential in an address", map[string]Config{"x": {BaseURL: "https://user:secret@x.example"}}, nil, "credential"},
+		{"dialect", map[string]Config{"x": {Dialect: "klingon", BaseURL: "https://x.example"}}, nil, "providers.x.dialect"},
+		{"name", map[string]Config{"X Y": {BaseURL: "https://x.example"}}, nil, `"X Y" is no name`},
+		{"cap", map[string]Config{"x": {BaseURL: "https://x.example", RPM: -1}}, nil, "providers.x.rpm"},
+		{"key without a variable", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{}}}}, nil, "providers.x.api_keys[0].env"},
+		{"the environment's address", nil, []string{"OPENAI_BASE_URL", "nonsense"}, "OPENAI_BASE_URL"},
+	} {
+		_, err := NewRegistry(c.cfg, env(c.env...))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want it to name %q", c.name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error shows a credential: %v", c.name, err)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package rate
+
+import (
+	"testing"
+	"time"
+)
+
+// bucket is a provider that refuses what exceeds its rate.
+type bucket struct {
+	perSecond, depth, level float64
+	at                      time.Time
+	headers                 bool
+	retryAfter              bool
+}
+
+func (b *bucket) ask(now time.Time) (ok bool, f Feedback) {
+	if !b.at.IsZero() {
+		b.level = min(b.depth, b.level+now.Sub(b.at).Seconds()*b.perSecond)
+	}
+	b.at = now
+	if b.headers {
+		f.Limits.RequestsPerMinute = b.perSecond * 60
+	}
+	if b.level < 1 {
+		f.Verdict = Refused
+		if b.retryAfter {
+			f.RetryAfter = time.Duration((1 - b.level) / b.perSecond * float64(time.Second))
+		}
+		return false, f
+	}
+	b.level--
+	return true, f
+}
+
+type flight struct {
+	at time.Time
+	f  Feedback
+}
+
+// drive sends as much as the controller permits for a span, and counts.
+func drive(c *Controller, b *bucket, span, latency time.Duration) (accepted, refused int) {
+	var flying []flight
+	end := start.Add(span)
+	now := start
+	for now.Before(end) {
+		for len(flying) > 0 && !flying[0].at.After(now) {
+			c.Answered(now, flying[0].f, 100)
+			flying = flying[1:]
+		}
+		ok, at := c.Permit(now)
+		if ok {
+			c.Sent(now, c.Estimate(100))
+			good, f := b.ask(now)
+			f.SentAt, f.Estimate = now, c.Estimate(100)
+			if good {
+				accepted++
+			} else {
+				refused++
+			}
+			flying = append(flying, flight{now.Add(latency), f})
+			continue
+		}
+		next := end
+		if !at.IsZero() {
+			next = at
+		}
+		if len(flying) > 0 && flying[0].at.Before(next) {
+			next = flying[0].at
+		}
+		now = next
+	}
+	return accepted, refused
+}
+
+func TestControllerKeepsToHeaders(t *testing.T) {
+	for _, rpm := range []float64{60, 600, 6000} {
+		c := New(Config{Concurrency: 4096}, nil, start)
+		b := &bucket{perSecond: rpm / 60, depth: max(1, rpm/60), level: max(1, rpm/60), headers: true, retryAfter: true}
+		accepted, refused := drive(c, b, 10*time.Minute, time.Second)
+		if float64(accepted) < 0.95*rpm*10 || float64(refused) > 10+0.01*float64(accepted) {
+			t.Errorf("at %v a minute with headers: %d accepted, %d refused in ten minutes", rpm, accepted, refused)
+		}
+	}
+}
+
+func TestControllerLearnsASilentRate(t *testing.T) {
+	for _, rpm := range []float64{600, 6000} {
+		c := New(Config{Concurrency: 4096}, nil, start)
+		b := &bucket{perSecond: rpm / 60, depth: rpm / 60, level: rpm / 60}
+		accepted, refused := drive(c, b, 10*time.Minute, time.Second)
+		if float64(accepted) < 0.6*rpm*10 || float64(refused) > 0.2*float64(accepted) {
+			t.Errorf("at %v a minute, silent: %d accepted, %d refused in ten minutes", rpm, accepted, refused)
+		}
+	}
+}
+
+func TestControllerKeepsTheOperatorsCap(t *testing.T) {
+	c := New(Config{RPM: 120, Concurrency: 64}, nil, start)
+	accepted, _ := drive(c, &bucket{perSecond: 1e6, depth: 1e6, level: 1e6}, 10*time.Minute, time.Second)
+	if accepted < 1190 || accepted > 1210 {
+		t.Errorf("%d left in ten minutes under a cap of 120 a minute", accepted)
+	}
+	if s := c.Snapshot(start.Add(10 * time.Minute)); s.Bound != BoundCap || s.CurrentRPM < 110 || s.CurrentRPM > 130 {
+		t.Errorf("it says %+v", s)
+	}
+}
+
+func TestControllerStopsWideningWhenItOnlyGetsSlower(t *testing.T) {
+	// A server that does 100 requests a second however many are in flight.
+	c := New(Config{Concurrency: 4096}, nil, start)
+	now, free := start, start
+	var flying []flight
+	for now.Before(start.Add(2 * time.Minute)) {
+		for len(flying) > 0 && !flying[0].at.After(now) {
+			c.Answered(now, flying[0].f, 100)
+			flying = flying[1:]
+		}
+		if ok, _ := c.Permit(now); ok {
+			c.Sent(now, 1)
+			free = later(free, now).Add(10 * time.Millisecond)
+			flying = append(flying, flight{later(free, now.Add(100*time.Millisecond)), Feedback{SentAt: now, Estimate: 1}})
+			continue
+		}
+		now = flying[0].at
+	}
+	if w := c.Width(); w < 10 || w > 100 {
+		t.Errorf("the window is %d wide where about 10 to 30 are of use", w)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func TestControllerResumesGently(t *testing.T) {
+	c := New(Config{Concurrency: 4096}, nil, start)
+	drive(c, &bucket{perSecond: 1e6, depth: 1e6, level: 1e6}, time.Minute, 100*time.Millisecond)
+	wide := c.Width()
+	c.Resume(start.Add(time.Hour))
+	if w := c.Width(); w >= wide/2 {
+		t.Errorf("after a hold the window is %d wide, before it was %d", w, wide)
+	}
+}
+
+func TestControllerBeginsAtHalfOfWhatWasLearned(t *testing.T) {
+	c := New(Config{Concurrency: 4096}, &Learned{RPM: 600, Concurrency: 100, TokensPerByte: 2}, start)
+	if got := c.requests.Rate(); got != 300 {
+		t.Errorf("it begins at %v a minute", got)
+	}
+	if c.Width() != 50 || c.Estimate(100) != 200 {
+		t.Errorf("width %d, estimate %d", c.Width(), c.Estimate(100))
+	}
+}
+
+func TestControllerUnsentGivesThePermitBack(t *testing.T) {
+	c := New(Config{RPM: 60, Concurrency: 1}, nil, start)
+	for range 100 {
+		if ok, _ := c.Permit(start); !ok {
+			t.Fatal("a request that never left used up a permit")
+		}
+		c.Sent(start, 10)
+		c.Unsent(start, 10)
+	}
+}

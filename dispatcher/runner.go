@@ -1,0 +1,354 @@
+package dispatcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+)
+
+const (
+	paceEvery = 500 * time.Millisecond
+	saveEvery = 10 * time.Second
+	// storeRetry is the pause after the store could not answer.
+	storeRetry = time.Second
+)
+
+// event is something that happened to a lane. It runs on the lane's goroutine.
+type event func(now time.Time)
+
+// laneRunner drives one lane: it turns commands into work and work into events.
+type laneRunner struct {
+	d      *Dispatcher
+	key    job.Lane
+	lease  storage.Lease
+	client *provider.Client
+	lane   *lane
+
+	events chan event
+	work   chan *item
+	closed chan struct{}
+
+	sources map[*run]*source
+	left    map[*run]int64 // prompts without an outcome
+	failed  map[*run]chan struct{}
+	pacedAt time.Time
+	savedAt time.Time
+}
+
+// memory is what the store keeps about a lane.
+type memory struct {
+	Succeeded bool         `json:"succeeded"`
+	Rate      rate.Learned `json:"rate"`
+}
+
+func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, e provider.Endpoint) *laneRunner {
+	width := d.cfg.MaxInFlight
+	if e.Concurrency > 0 {
+		width = min(width, e.Concurrency)
+	}
+	var kept memory
+	var learned *rate.Learned
+	if lease.Learned != nil {
+		if err := json.Unmarshal(lease.Learned, &kept); err == nil {
+			learned = &kept.Rate
+		}
+	}
+	seed := fnv.New64a()
+	seed.Write(lease.Term[:])
+	now := time.Now()
+	return &laneRunner{
+		d: d, key: key, lease: lease,
+		client: provider.NewClient(e, provider.ClientConfig{InFlight: width, Timeout: d.cfg.RequestTimeout, Model: key.Model}),
+		lane: newLane(laneConfig{
+			RetryBase: d.cfg.RetryBase, MaxHold: d.cfg.MaxHold, MaxOutage: d.cfg.MaxOutage,
+			Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: width},
+		}, learned, kept.Succeeded, d.slots, seed.Sum64(), now),
+		events: make(chan event, 256), work: make(chan *item), closed: make(chan struct{}),
+		sources: map[*run]*source{}, left: map[*run]int64{}, failed: map[*run]chan struct{}{},
+		pacedAt: now, savedAt: now,
+	}
+}
+
+// post hands an event over. It may wait for the lane, which waits for nobody.
+func (r *laneRunner) post(e event) {
+	select {
+	case r.events <- e:
+	case <-r.closed:
+	}
+}
+
+func (r *laneRunner) join(x *run, s *source, c *storage.Claim) {
+	r.post(func(time.Time) {
+		r.sources[x], r.left[x] = s, c.Job.Open()
+		r.lane.join(x)
+		if len(c.Segments) > 0 {
+			r.d.seal.found(x.id, r.lease.Term, c.Segments)
+		}
+	})
+}
+
+// cancel stops sending for a job that became final elsewhere, and says so in
+// the store, for which the one who cancelled waits.
+func (r *laneRunner) cancel(x *run) {
+	r.post(func(time.Time) {
+		r.lane.cancel(x)
+		go r.insist(func(ctx context.Context) error {
+			return r.d.cfg.Store.Acknowledge(ctx, r.lease.Term, x.id)
+		})
+	})
+}
+
+func (r *laneRunner) stop() { r.post(func(time.Time) { r.lane.stopping = true }) }
+
+// block stops sending while the store takes no writes; an empty reason ends it.
+func (r *laneRunner) block(reason string) { r.post(func(time.Time) { r.lane.blocked = reason }) }
+
+// loop runs until the lane was stopped and nothing is under way.
+func (r *laneRunner) loop() {
+	defer r.client.Close()
+	defer close(r.closed)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		wake := r.lane.step(now)
+		r.execute()
+		if r.over() {
+			r.giveBack()
+			return
+		}
+		if len(r.lane.runs) > 0 {
+			wake = earliest(wake, r.tell(now))
+		}
+		var alarm <-chan time.Time
+		if !wake.IsZero() {
+			timer.Reset(max(0, time.Until(wake)))
+			alarm = timer.C
+		}
+		select {
+		case e := <-r.events:
+			now = time.Now()
+			e(now)
+			r.drainEvents(now)
+		case <-alarm:
+		}
+	}
+}
+
+// drainEvents takes what else has happened, so that one step answers it all.
+func (r *laneRunner) drainEvents(now time.Time) {
+	for range cap(r.events) {
+		select {
+		case e := <-r.events:
+			e(now)
+		default:
+			return
+		}
+	}
+}
+
+func (r *laneRunner) execute() {
+	var last *run
+	for _, c := range r.lane.take() {
+		switch c.verb {
+		case doSend:
+			if c.it.run != last {
+				last = c.it.run
+				r.d.commit.touch(r, last)
+			}
+			select {
+			case r.work <- c.it:
+			default:
+				go r.worker(c.it)
+			}
+		case doCanary:
+			go r.canary()
+		case doRead:
+			go r.read(c.run, r.sources[c.run])
+		case doRecord:
+			r.d.commit.add(r, c.run, c.outcome)
+		case doFail:
+			r.fail(c.run, c.reason)
+		case doFinish:
+			go r.finish(c.run)
+		case doSettle:
+			go r.settle(c.run, r.failed[c.run])
+		}
+	}
+}
+
+// tell updates what jobs show and what is kept of the lane, when it is time,
+// and returns when it is time again.
+func (r *laneRunner) tell(now time.Time) time.Time {
+	if next := r.pacedAt.Add(paceEvery); now.Before(next) {
+		return next
+	}
+	r.pacedAt = now
+	for _, x := range r.lane.runs {
+		x.account.pace.Store(r.lane.pace(now, x, r.left[x]))
+		r.d.commit.touch(r, x)
+	}
+	if now.Sub(r.savedAt) >= saveEvery {
+		r.savedAt = now
+		go r.save(r.memory())
+	}
+	return now.Add(paceEvery)
+}
+
+func (r *laneRunner) memory() memory {
+	return memory{Succeeded: r.lane.succeeded, Rate: r.lane.ctl.Learned()}
+}
+
+func (r *laneRunner) save(m memory) {
+	learned, err := json.Marshal(m)
+	if err == nil {
+		err = r.d.cfg.Store.SaveLane(context.Background(), r.lease, learned)
+	}
+	if err != nil {
+		r.d.log.Warn("what was learned about a lane could not be kept", "lane", r.key.String(), "error", err)
+	}
+}
+
+// read reads a run's next block.
+func (r *laneRunner) read(x *run, s *source) {
+	items, eof, err := s.next(x)
+	for err != nil {
+		r.d.log.Error("a job's prompts cannot be read; trying again", "job", x.id, "error", err)
+		select {
+		case <-time.After(storeRetry):
+		case <-r.d.hard.Done():
+			r.post(func(time.Time) { x.reading = false })
+			return
+		}
+		items, eof, err = s.next(x)
+	}
+	r.post(func(time.Time) { r.lane.read(x, items, eof) })
+}
+
+// fail makes a job FAILED; what is in flight may still be recorded.
+func (r *laneRunner) fail(x *run, reason string) {
+	done := make(chan struct{})
+	r.failed[x] = done
+	r.d.log.Warn("job failed", "job", x.id, "lane", r.key.String())
+	go func() {
+		defer close(done)
+		r.insist(func(ctx context.Context) error {
+			_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, job.Failed, reason, time.Now())
+			return err
+		})
+	}()
+}
+
+// finish completes a job whose prompts all have their outcome.
+func (r *laneRunner) finish(x *run) {
+	r.sealAll(x)
+	cancelled := false
+	r.insist(func(ctx context.Context) error {
+		_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, job.Completed, "", time.Now())
+		var state *storage.StateError
+		cancelled = errors.As(err, &state)
+		return err
+	})
+	if cancelled {
+		r.settleNow(x)
+	}
+	r.gone(x)
+}
+
+// settle ends a final job once nothing of it is under way.
+func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
+	if failed != nil {
+		<-failed
+	}
+	r.sealAll(x)
+	r.settleNow(x)
+	r.gone(x)
+}
+
+func (r *laneRunner) sealAll(x *run) {
+	r.insist(func(ctx context.Context) error { return r.d.seal.all(ctx, x.id, r.lease.Term) })
+}
+
+func (r *laneRunner) settleNow(x *run) {
+	r.insist(func(ctx context.Context) error {
+		_, err := r.d.cfg.Store.Settle(ctx, r.lease.Term, x.id, time.Now())
+		return err
+	})
+}
+
+// gone takes a job out of the lane.
+func (r *laneRunner) gone(x *run) {
+	r.post(func(time.Time) {
+		r.lane.leave(x)
+		r.close(x)
+	})
+}
+
+func (r *laneRunner) close(x *run) {
+	if s := r.sources[x]; s != nil {
+		s.close()
+	}
+	delete(r.sources, x)
+	delete(r.left, x)
+	delete(r.failed, x)
+	r.d.forget(x.id)
+}
+
+// insist repeats a decision until the store took or refused it, or the process
+// ends.
+func (r *laneRunner) insist(decide func(context.Context) error) {
+	for {
+		err := decide(context.WithoutCancel(r.d.hard))
+		var state *storage.StateError
+		switch {
+		case err == nil, errors.As(err, &state), errors.Is(err, storage.ErrNotFound):
+			return
+		case errors.Is(err, storage.ErrTerm), errors.Is(err, storage.ErrClosed):
+			r.d.log.Warn("a decision came too late", "lane", r.key.String(), "error", err)
+			return
+		}
+		r.d.log.Error("the store could not take a decision; trying again", "lane", r.key.String(), "error", err)
+		select {
+		case <-time.After(storeRetry):
+		case <-r.d.hard.Done():
+			return
+		}
+	}
+}
+
+// over tells whether a stopped lane has nothing under way.
+func (r *laneRunner) over() bool {
+	if !r.lane.stopping || r.lane.inFlight > 0 || r.lane.unrecorded > 0 {
+		return false
+	}
+	for _, x := range r.lane.runs {
+		if x.ending || !x.idle() {
+			return false
+		}
+	}
+	return len(r.events) == 0
+}
+
+// giveBack releases the jobs and the lane at the end.
+func (r *laneRunner) giveBack() {
+	// The frontier of the last sends must be known before a job counts as
+	// left in order.
+	r.d.commit.flush()
+	for _, x := range append([]*run(nil), r.lane.runs...) {
+		if err := r.d.cfg.Store.Release(context.Background(), r.lease.Term, x.id); err != nil {
+			r.d.log.Warn("a job could not be given back", "job", x.id, "error", err)
+		}
+		r.close(x)
+	}
+	r.save(r.memory())
+	if err := r.d.cfg.Store.ReleaseLane(context.Background(), r.lease); err != nil {
+		r.d.log.Warn("a lane could not be given back", "lane", r.key.String(), "error", err)
+	}
+}

@@ -1,0 +1,98 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+)
+
+const (
+	weatherMemory  = 40 // answers that are looked at
+	weatherPrompts = 20 // different prompts that must have been answered
+	weatherOpen    = 3  // or so many, where they are all that is open
+)
+
+// weather remembers the last answers, to tell a provider's outage from a
+// prompt's fault.
+type weather struct {
+	last [weatherMemory]struct {
+		it        *item
+		transient bool
+	}
+	n int
+}
+
+func (w *weather) add(it *item, transient bool) {
+	slot := &w.last[w.n%weatherMemory]
+	slot.it, slot.transient = it, transient
+	w.n++
+}
+
+func (w *weather) forget() { *w = weather{} }
+
+// bad tells whether more than half of the last answers to at least
+// weatherPrompts different prompts were transient.
+func (w *weather) bad() bool {
+	seen := make(map[*item]bool, weatherMemory)
+	transient := 0
+	for i := w.n - 1; i >= max(0, w.n-weatherMemory); i-- {
+		slot := w.last[i%weatherMemory]
+		if seen[slot.it] {
+			continue
+		}
+		seen[slot.it] = true
+		if slot.transient {
+			transient++
+		}
+	}
+	return len(seen) >= weatherPrompts && 2*transient > len(seen)
+}
+
+// note takes an answer into the weather: it begins, goes on or ends a hold.
+func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) {
+	it.transient = a.Class == provider.Transient
+	if l.hold != nil {
+		if wasProbe {
+			l.probed(now, it, a)
+		}
+		return
+	}
+	switch a.Class {
+	case provider.Fatal:
+		l.begin(now, newRefusal(now, a))
+		return
+	case provider.UsedUp:
+		l.begin(now, newUsedUp(now, a))
+		return
+	case provider.SlowDown:
+		return // says nothing about the provider's health
+	}
+	if it.atFault {
+		return
+	}
+	l.weather.add(it, it.transient)
+	if it.transient && (l.weather.bad() || l.allOpenTransient(it)) {
+		l.begin(now, newOutage(now, a))
+	}
+}
+
+// allOpenTransient tells whether every open prompt, weatherOpen of them or
+// more, was last answered as transient. it is counted though it is in no queue.
+func (l *lane) allOpenTransient(it *item) bool {
+	open := 1
+	for _, r := range l.runs {
+		if r.draining {
+			continue
+		}
+		if len(r.fresh) > 0 || !r.eof || r.inFlight > 0 {
+			return false
+		}
+		for _, waiting := range r.retry {
+			if !waiting.transient || waiting.atFault {
+				return false
+			}
+		}
+		open += len(r.retry)
+	}
+	return open >= weatherOpen && !it.atFault
+}
