@@ -16,6 +16,7 @@ type source struct {
 	frontier int64 // lines up to it are in doubt; 0: none
 	block    int
 	doubtful bool // in the second pass
+	counted  bool // the doubtful lines were counted
 }
 
 func newSource(p *files.Prompts, c *storage.Claim) *source {
@@ -31,6 +32,9 @@ func (s *source) close() { _ = s.prompts.Close() }
 // next reads the next block with undone lines. eof tells that there is none
 // after it.
 func (s *source) next(x *run) (items []*item, eof bool, err error) {
+	if err := s.count(x); err != nil {
+		return nil, false, err
+	}
 	for {
 		blocks := s.prompts.Blocks()
 		if s.block == len(blocks) {
@@ -54,6 +58,30 @@ func (s *source) next(x *run) (items []*item, eof bool, err error) {
 			return items, false, nil
 		}
 	}
+}
+
+// count books, once, the lines whose answer nobody knows: they were sent before
+// a crash, or may have been, and are sent again.
+func (s *source) count(x *run) error {
+	if s.counted || s.frontier == 0 {
+		return nil
+	}
+	s.doubtful = true
+	defer func() { s.doubtful = false }()
+	n := 0
+	for i, b := range s.prompts.Blocks() {
+		if !s.wanted(b) {
+			continue
+		}
+		lines, _, err := s.prompts.ReadBlock(i, nil)
+		if err != nil {
+			return err
+		}
+		n += len(s.pick(x, lines))
+	}
+	s.counted = true
+	x.account.givenUp.Add(int64(n))
+	return nil
 }
 
 // wanted tells whether a block may hold lines of this pass.

@@ -30,7 +30,11 @@ func (r *laneRunner) one(parser *job.Parser, it *item) {
 	}
 	a, sent := r.client.Send(r.d.hard, p)
 	if r.d.hard.Err() != nil && a.Class != provider.Done {
-		r.post(func(time.Time) { r.lane.abandoned(it); r.d.gaveUp.Add(1) })
+		r.post(func(time.Time) {
+			r.lane.abandoned(it)
+			r.d.gaveUp.Add(1)
+			r.d.commit.touch(r, it.run)
+		})
 		return
 	}
 	var outcome *job.Outcome

@@ -1,0 +1,52 @@
+package main
+
+import "fmt"
+
+// version is set when a release is built.
+var version = "dev"
+
+// cli is the grammar of the command line.
+type cli struct {
+	Serve    serveCmd    `cmd:"" help:"Run the server: jobs over REST and gRPC."`
+	Run      runCmd      `cmd:"" help:"Send one file of prompts and write the answers, without a server."`
+	Jobs     jobsCmd     `cmd:"" help:"Submit, follow and fetch jobs of a running server."`
+	Keys     keysCmd     `cmd:"" help:"Create, list and revoke the API keys of a server on this machine."`
+	Simulate simulateCmd `cmd:"" help:"Run a stand-in for an LLM provider, to try things out for free."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (c *versionCmd) Run(p *program) error {
+	fmt.Fprintln(p.stdout, "promptforge "+version)
+	return nil
+}
+
+const tour = `PromptForge takes a file of prompts, sends every one of them to an LLM
+provider as fast as it allows, and hands the answers back. A prompt whose
+answer is recorded is never sent again, whatever crashes in between.
+
+A prompts file has one JSON object a line:
+
+    {"prompt_id": "a1", "prompt": "Name three vegetables that grow in the shade."}
+
+One file, no server:
+
+    export OPENAI_API_KEY=...
+    promptforge run prompts.jsonl --provider openai --model gpt-4o-mini
+
+Try it for free first, with a stand-in for the provider in another terminal:
+
+    promptforge simulate
+    OPENAI_BASE_URL=http://127.0.0.1:8089/v1 OPENAI_API_KEY=any \
+        promptforge run prompts.jsonl --provider openai --model gpt-4o-mini
+
+A server for many clients:
+
+    promptforge serve
+    promptforge keys create alice
+    PROMPTFORGE_API_KEY=pf_... promptforge jobs submit prompts.jsonl --provider openai --model gpt-4o-mini --wait
+
+All commands: promptforge --help. One of them: promptforge run --help.
+`

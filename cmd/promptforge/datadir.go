@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt"
+	"github.com/promptforge/promptforge/storage/files"
+)
+
+// What a data folder holds.
+const (
+	storeName = "promptforge.db"
+	filesName = "files"
+)
+
+// dataDirFlag says where a server of this machine keeps everything.
+type dataDirFlag struct {
+	DataDir string `setting:"" help:"The folder that holds everything: jobs, keys, prompts and answers." default:"promptforge-data" placeholder:"DIR"`
+}
+
+// memory is an open data folder.
+type memory struct {
+	store storage.Store
+	files *files.Folder
+}
+
+// openMemory opens a data folder, making it if it is not there. The error is a
+// sentence that names the folder.
+func openMemory(dir string, maxActivePerClient int) (*memory, error) {
+	if err := makeFolder(dir); err != nil {
+		return nil, err
+	}
+	store, err := bolt.Open(filepath.Join(dir, storeName), bolt.Options{MaxActivePerClient: maxActivePerClient})
+	if err != nil {
+		return nil, err
+	}
+	folder, err := files.OpenFolder(filepath.Join(dir, filesName))
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &memory{store: store, files: folder}, nil
+}
+
+func makeFolder(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("the folder %s cannot be made: %w", dir, err)
+}
+
+// close closes the store, and adds what that says to err.
+func (m *memory) close(err error) error {
+	if closing := m.store.Close(); closing != nil && err == nil {
+		return fmt.Errorf("closing the store: %w", closing)
+	}
+	return err
+}
+
+// hasKey tells whether anyone could use the server.
+func (m *memory) hasKey(ctx context.Context) (bool, error) {
+	list, err := m.store.ListKeys(ctx)
+	for i := range list {
+		if !list[i].Revoked() {
+			return true, err
+		}
+	}
+	return false, err
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher"
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/server"
+)
+
+// engineFlags say how prompts are sent, by a server or by run.
+type engineFlags struct {
+	MaxInFlight    count    `setting:"" help:"At most so many requests at once, over all jobs." default:"4096" placeholder:"N"`
+	RequestTimeout duration `setting:"" help:"How long one request may take." default:"10m" placeholder:"TIME"`
+	RetryBase      duration `setting:"" help:"The first retry waits up to this; the wait doubles each time, up to 30s." default:"1s" placeholder:"TIME"`
+	MaxHold        duration `setting:"" help:"How long a refused credential or an empty account may take to mend before jobs fail." default:"1h" placeholder:"TIME"`
+	MaxOutage      duration `setting:"" help:"How long a provider may be down before jobs fail." default:"24h" placeholder:"TIME"`
+	DrainTimeout   duration `setting:"" help:"How long requests in flight may finish when the program is told to stop." default:"5m" placeholder:"TIME"`
+}
+
+func (f *engineFlags) dispatcher(m *memory, providers *provider.Registry, maxJobs int, log *slog.Logger) *dispatcher.Dispatcher {
+	return dispatcher.New(dispatcher.Config{
+		Store: m.store, Files: m.files, Providers: providers, Log: log,
+		MaxActiveJobs:  maxJobs,
+		MaxInFlight:    int(f.MaxInFlight),
+		RequestTimeout: time.Duration(f.RequestTimeout),
+		RetryBase:      time.Duration(f.RetryBase),
+		MaxHold:        time.Duration(f.MaxHold),
+		MaxOutage:      time.Duration(f.MaxOutage),
+		DrainTimeout:   time.Duration(f.DrainTimeout),
+	})
+}
+
+// providers reads what the configuration file and the environment offer.
+func (p *program) providers() (*provider.Registry, error) {
+	registry, err := provider.NewRegistry(p.settings.providers, p.getenv)
+	if err != nil && p.settings.file != "" {
+		return nil, errors.New(p.settings.file + ": " + err.Error())
+	}
+	return registry, err
+}
+
+// offers is a registry as the server asks it.
+type offers struct{ registry *provider.Registry }
+
+var _ server.Offers = offers{}
+
+// Offered is nil, or a *server.NotOffered.
+func (o offers) Offered(name, model string) error {
+	err := o.registry.Offered(name, model)
+	var not *provider.NotOffered
+	if errors.As(err, &not) {
+		return &server.NotOffered{Model: not.Model, Sentence: not.Sentence}
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/promptforge/promptforge/job"
+)
+
+// jobsCmd is a client of a server, over REST.
+type jobsCmd struct {
+	Submit  jobsSubmitCmd  `cmd:"" help:"Create a job and upload its prompts."`
+	Status  jobsStatusCmd  `cmd:"" help:"Show a job."`
+	Watch   jobsWatchCmd   `cmd:"" help:"Follow a job until it ends."`
+	Results jobsResultsCmd `cmd:"" help:"Download a job's answers."`
+	Cancel  jobsCancelCmd  `cmd:"" help:"Stop a job; what was answered stays."`
+	Delete  jobsDeleteCmd  `cmd:"" help:"Cancel a job if it runs, and remove its prompts and answers."`
+	List    jobsListCmd    `cmd:"" help:"List your jobs, newest first."`
+}
+
+// serverFlags say which server is asked. The key comes from the environment
+// alone, since everyone on a machine can read a command line.
+type serverFlags struct {
+	URL  string `name:"url" help:"The server ($PROMPTFORGE_URL)." placeholder:"http://127.0.0.1:8080"`
+	JSON bool   `name:"json" help:"Print JSON for machines."`
+}
+
+func (f *serverFlags) api(p *program) (*api, error) {
+	text, name := f.URL, "--url"
+	if text == "" {
+		text, name = p.getenv("PROMPTFORGE_URL"), "PROMPTFORGE_URL"
+	}
+	if text == "" {
+		text = "http://127.0.0.1:8080"
+	}
+	var u baseURL
+	if err := u.UnmarshalText([]byte(text)); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	key := p.getenv("PROMPTFORGE_API_KEY")
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("PROMPTFORGE_API_KEY: holds white space or signs that no key has; it looks like pf_…")
+	}
+	return newAPI(string(u), key), nil
+}
+
+func printJSON(w io.Writer, text []byte) { fmt.Fprintln(w, strings.TrimSpace(string(text))) }
+
+type jobsStatusCmd struct {
+	ID string `arg:"" help:"The job's id."`
+	serverFlags
+}
+
+// Run shows a job.
+func (c *jobsStatusCmd) Run(p *program) error {
+	a, err := c.api(p)
+	if err != nil {
+		return err
+	}
+	j, text, err := a.job(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		printJSON(p.stdout, text)
+		return nil
+	}
+	return showJob(p.stdout, j)
+}
+
+// showJob prints what is known of a job, a line each.
+func showJob(out io.Writer, j *wireJob) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, value)
+		}
+	}
+	row("job", j.JobID)
+	row("status", j.Status)
+	row("reason", or(j.FailureReason))
+	row("held", or(j.HoldReason))
+	row("held until", or(j.HeldUntil))
+	row("model", j.Provider+" / "+j.Model)
+	row("prompts", counts(j))
+	row("tokens", positive(j.TokensUsed))
+	row("requests", positive(j.RequestsSent))
+	row("possibly repaid", positive(j.PossiblyRepaid))
+	if n := or(j.CurrentRPM); n > 0 {
+		row("rate", number(n)+"/min")
+	}
+	row("bound by", or(j.BoundBy))
+	row("ready by", or(j.EstimatedFinish))
+	row("created", or(j.CreatedAt))
+	row("started", or(j.StartedAt))
+	row("ended", or(j.CompletedAt))
+	keys := make([]string, 0, len(j.Metadata))
+	for key := range j.Metadata {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		row("metadata "+key, j.Metadata[key])
+	}
+	return w.Flush()
+}
+
+func positive(n *int64) string {
+	if or(n) == 0 {
+		return ""
+	}
+	return number(*n)
+}
+
+// counts is how far a job is, in words.
+func counts(j *wireJob) string {
+	if j.PromptCount == nil {
+		return "not uploaded yet"
+	}
+	done := or(j.CompletedCount) + or(j.FailedCount)
+	text := fmt.Sprintf("%s of %s done", number(done), number(*j.PromptCount))
+	if n := or(j.FailedCount); n > 0 {
+		text += fmt.Sprintf(", %s of them failed", number(n))
+	}
+	return text
+}
+
+type jobsCancelCmd struct {
+	ID string `arg:"" help:"The job's id."`
+	serverFlags
+}
+
+// Run cancels a job.
+func (c *jobsCancelCmd) Run(p *program) error {
+	return c.change(p, http.MethodPost, jobPath(c.ID)+"/cancel", "The job "+c.ID+" is cancelled; nothing more is sent for it.")
+}
+
+type jobsDeleteCmd struct {
+	ID string `arg:"" help:"The job's id."`
+	serverFlags
+}
+
+// Run deletes a job.
+func (c *jobsDeleteCmd) Run(p *program) error {
+	return c.change(p, http.MethodDelete, jobPath(c.ID), "The job "+c.ID+" is gone.")
+}
+
+func (f *serverFlags) change(p *program, method, path, done string) error {
+	a, err := f.api(p)
+	if err != nil {
+		return err
+	}
+	text, err := a.call(p.ctx, method, path, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	if f.JSON {
+		printJSON(p.stdout, text)
+	} else {
+		fmt.Fprintln(p.stdout, done)
+	}
+	return nil
+}
+
+type jobsListCmd struct {
+	Status []string `help:"Only jobs in this state, such as PROCESSING; may come several times." placeholder:"STATUS" sep:","`
+	Limit  count    `help:"At most so many." default:"100" placeholder:"N"`
+	serverFlags
+}
+
+// Run lists jobs.
+func (c *jobsListCmd) Run(p *program) error {
+	a, err := c.api(p)
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	for _, word := range c.Status {
+		status, err := job.ParseStatus(strings.ToUpper(word))
+		if err != nil {
+			return fmt.Errorf("--status: %q is no status; there are %s", word, strings.Trim(fmt.Sprint(job.Statuses()), "[]"))
+		}
+		query.Add("status", status.String())
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(w, "JOB\tSTATUS\tMODEL\tPROMPTS\tCREATED")
+	}
+	for left := int(c.Limit); left > 0; {
+		query.Set("page_size", strconv.Itoa(min(left, 1000)))
+		page := struct {
+			Jobs []jsonJob `json:"jobs"`
+			Next string    `json:"next_page_token"`
+		}{}
+		if _, err := a.call(p.ctx, http.MethodGet, "/v1/jobs", query, nil, &page); err != nil {
+			return err
+		}
+		for _, j := range page.Jobs {
+			if c.JSON {
+				printJSON(p.stdout, j.text)
+				continue
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s / %s\t%s\t%s\n", j.JobID, j.Status, j.Provider, j.Model, counts(&j.wireJob), or(j.CreatedAt))
+		}
+		if left -= len(page.Jobs); page.Next == "" || len(page.Jobs) == 0 {
+			break
+		}
+		query.Set("page_token", page.Next)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage/results"
+)
+
+// writeOutcomes writes what a job has recorded into a folder. A file that is
+// there with its full length already is left alone; any other is written
+// beside and renamed, so that a reader never sees half of one.
+func writeOutcomes(ctx context.Context, m *memory, j *job.Job, dir string) error {
+	for _, name := range results.FileNames(j) {
+		d, err := results.Open(ctx, m.store, m.files, j, name, false)
+		if err != nil {
+			return fmt.Errorf("reading the outcomes: %w", err)
+		}
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == d.Size() {
+			continue
+		}
+		if err := writeOutcomeFile(ctx, d, path); err != nil {
+			return fmt.Errorf("writing %s: %w; what it holds is safe in %s", path, err, filepath.Join(dir, stateName))
+		}
+	}
+	return syncFolder(dir)
+}
+
+func writeOutcomeFile(ctx context.Context, d *results.Download, path string) (err error) {
+	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	f, err := os.OpenFile(beside, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	err = d.CopyRange(ctx, f, 0, d.Size())
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(beside) //nolint:errcheck // a hidden left-over, which the next try writes over
+		return err
+	}
+	return os.Rename(beside, path)
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// snapshot is how far a job is.
+type snapshot struct {
+	state       string // such as PROCESSING
+	total, done int64
+	failed      int64   // of done
+	rate        float64 // outcomes or requests a minute; 0: not known
+	boundBy     string
+	held        string // why nothing is sent
+	tokens      int64
+	finishing   int64 // after ctrl-C: the requests that are waited for, 1 or more
+	stopped     bool  // after ctrl-C
+}
+
+// progress shows a person how far a job is.
+type progress interface {
+	update(s snapshot)
+	end()
+}
+
+// newProgress shows a bar on a terminal, and a line every few seconds
+// elsewhere. detail, which may be nil, is asked now and then for what an update
+// does not tell.
+func (p *program) newProgress(detail func(snapshot) snapshot) progress {
+	v := &view{detail: detail, quit: make(chan struct{})}
+	if isTerminal(p.stderr) {
+		b := newBar(p, v)
+		v.start(time.Second, b.refresh)
+		return &withEnd{v, b.end}
+	}
+	var last string
+	v.start(p.every, func(s snapshot) {
+		if line := s.line(); line != last {
+			last = line
+			fmt.Fprintln(p.stderr, line)
+		}
+	})
+	return &withEnd{v, func() {}}
+}
+
+// view holds the newest snapshot and shows it every so often.
+type view struct {
+	detail func(snapshot) snapshot
+	quit   chan struct{}
+	done   sync.WaitGroup
+
+	mu     sync.Mutex
+	newest snapshot
+	any    bool
+}
+
+func (v *view) start(every time.Duration, show func(snapshot)) {
+	v.done.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-v.quit:
+				return
+			case <-ticker.C:
+			}
+			s, ok := v.get()
+			if !ok {
+				continue
+			}
+			if v.detail != nil {
+				s = v.detail(s)
+			}
+			show(s)
+		}
+	})
+}
+
+func (v *view) get() (snapshot, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.newest, v.any
+}
+
+func (v *view) update(s snapshot) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.newest, v.any = s, true
+}
+
+type withEnd struct {
+	*view
+	then func()
+}
+
+func (w *withEnd) end() {
+	close(w.quit)
+	w.done.Wait()
+	w.then()
+}
+
+// bar is the progress on a terminal.
+type bar struct {
+	view  *view
+	all   *mpb.Progress
+	bar   *mpb.Bar
+	mu    sync.Mutex
+	shown snapshot // with its details
+}
+
+func newBar(p *program, v *view) *bar {
+	b := &bar{view: v}
+	b.all = mpb.New(mpb.WithOutput(p.stderr), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond))
+	b.bar = b.all.New(0, mpb.BarStyle().Rbound("]").Lbound("["),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			s, _ := v.get()
+			b.bar.SetTotal(s.total, false)
+			b.bar.SetCurrent(s.done)
+			return s.counted()
+		}, decor.WC{W: 18})),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+			b.mu.Lock()
+			detailed := b.shown
+			b.mu.Unlock()
+			s, _ := v.get()
+			return " " + strings.Join(s.with(detailed).notes(), ", ")
+		})),
+	)
+	return b
+}
+
+func (b *bar) refresh(s snapshot) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shown = s
+}
+
+func (b *bar) end() {
+	b.bar.Abort(false)
+	b.all.Wait()
+}
+
+// with takes from an older snapshot what details only it has.
+func (s snapshot) with(old snapshot) snapshot {
+	if s.boundBy == "" {
+		s.boundBy = old.boundBy
+	}
+	if s.held == "" {
+		s.held = old.held
+	}
+	if s.tokens == 0 {
+		s.tokens = old.tokens
+	}
+	if s.rate == 0 {
+		s.rate = old.rate
+	}
+	return s
+}
+
+func (s snapshot) counted() string { return fmt.Sprintf("%s/%s", number(s.done), number(s.total)) }
+
+// notes are what there is to say beside the counts.
+func (s snapshot) notes() []string {
+	var notes []string
+	add := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	if s.failed > 0 {
+		add("%s failed", number(s.failed))
+	}
+	switch {
+	case s.stopped && s.finishing > 0:
+		add("stopping: waiting for %s in flight (ctrl-C again ends at once)", plural(s.finishing, "request"))
+	case s.stopped:
+		add("stopping: waiting for what is in flight (ctrl-C again ends at once)")
+	case s.state != "PROCESSING":
+		add("%s", s.state)
+	case s.held != "":
+		add("held: %s", strings.TrimRight(oneLine(s.held), "."))
+	case s.rate > 0:
+		add("%s/min", number(int64(s.rate+0.5)))
+		if s.boundBy != "" {
+			add("bound by %s", s.boundBy)
+		}
+	}
+	if s.tokens > 0 {
+		add("%s", plural(s.tokens, "token"))
+	}
+	if left := s.left(); left > 0 {
+		add("%s left", short(left))
+	}
+	return notes
+}
+
+// left is how long the rest will take at the present rate; 0: nobody knows.
+func (s snapshot) left() time.Duration {
+	open := s.total - s.done
+	if open <= 0 || s.rate <= 0 || s.held != "" || s.stopped || s.state != "PROCESSING" {
+		return 0
+	}
+	minutes := float64(open) / s.rate
+	if minutes > 60*24*365 {
+		return 0
+	}
+	return time.Duration(minutes * float64(time.Minute))
+}
+
+func (s snapshot) line() string {
+	text := fmt.Sprintf("%s of %s done", number(s.done), number(s.total))
+	for _, note := range s.notes() {
+		text += ", " + note
+	}
+	return text
+}
+
+// meter tells the rate at which a count rises, over the last half minute.
+type meter struct{ seen []reading }
+
+type reading struct {
+	at time.Time
+	n  int64
+}
+
+const meterWindow = 30 * time.Second
+
+// rate adds a reading and returns the rise a minute; 0 while it is not known.
+func (m *meter) rate(now time.Time, n int64) float64 {
+	m.seen = append(m.seen, reading{now, n})
+	for len(m.seen) > 2 && now.Sub(m.seen[1].at) > meterWindow {
+		m.seen = m.seen[1:]
+	}
+	first := m.seen[0]
+	if elapsed := now.Sub(first.at); elapsed >= time.Second {
+		return float64(n-first.n) / elapsed.Minutes()
+	}
+	return 0
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+type jobsResultsCmd struct {
+	ID      string `arg:"" help:"The job's id."`
+	Out     string `required:"" help:"The folder that the files are written to; it is made if it is not there." placeholder:"DIR"`
+	Partial bool   `help:"Take what is finished so far, whatever the job's state."`
+	Full    bool   `help:"Add the provider's whole answer to each line, as \"response\"."`
+	serverFlags
+}
+
+// Help is the long help.
+func (c *jobsResultsCmd) Help() string {
+	return `Writes results_part_001.jsonl and so on, and errors.jsonl, which is empty when nothing failed. A download that broke off is taken up where it was when the command is run again.
+
+	promptforge jobs results ID --out answers
+`
+}
+
+// resultFile is a file as the server lists it.
+type resultFile struct {
+	Filename string `json:"filename"`
+	URL      string `json:"url"`
+}
+
+// resultName is what a listed file may be called: anything else, a path above
+// all, does not come from a server of ours.
+var resultName = regexp.MustCompile(`^(results_part_\d{3,}|errors)\.jsonl$`)
+
+// Run downloads all files.
+func (c *jobsResultsCmd) Run(p *program) error {
+	a, err := c.api(p)
+	if err != nil {
+		return err
+	}
+	files, status, err := c.list(p.ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: the folder cannot be made: %w", c.Out, err)
+	}
+	if err := refuseForeign(c.Out, files); err != nil {
+		return err
+	}
+	d := &download{api: a, dir: c.Out, job: c.ID}
+	var bytes int64
+	for i, f := range files {
+		n, err := d.file(p.ctx, f, c.fresh(a, i))
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Filename, err)
+		}
+		bytes += n
+	}
+	if err := syncFolder(c.Out); err != nil {
+		return err
+	}
+	if c.JSON {
+		names := make([]string, len(files))
+		for i, f := range files {
+			names[i] = filepath.Join(c.Out, f.Filename)
+		}
+		text, err := json.Marshal(map[string]any{"job_id": c.ID, "status": status, "files": names, "bytes": bytes})
+		printJSON(p.stdout, text)
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s (%s bytes) in %s; the job is %s.\n", plural(int64(len(files)), "file"), number(bytes), c.Out, status)
+	return nil
+}
+
+// list asks for all files, over all pages.
+func (c *jobsResultsCmd) list(ctx context.Context, a *api) (files []resultFile, status string, err error) {
+	query := url.Values{}
+	if c.Partial {
+		query.Set("partial", "true")
+	}
+	if c.Full {
+		query.Set("view", "full")
+	}
+	for {
+		var page struct {
+			Status string       `json:"status"`
+			Files  []resultFile `json:"files"`
+			Next   string       `json:"next_page_token"`
+		}
+		if _, err := a.call(ctx, http.MethodGet, jobPath(c.ID)+"/results", query, nil, &page); err != nil {
+			return nil, "", err
+		}
+		for _, f := range page.Files {
+			if !resultName.MatchString(f.Filename) {
+				return nil, "", fmt.Errorf("the server lists a file %q, which is no name for results", f.Filename)
+			}
+		}
+		files, status = append(files, page.Files...), page.Status
+		if page.Next == "" {
+			return files, status, nil
+		}
+		query.Set("page_token", page.Next)
+	}
+}
+
+// fresh finds the URL of the i-th file again, when the first has expired.
+func (c *jobsResultsCmd) fresh(a *api, i int) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		files, _, err := c.list(ctx, a)
+		if err != nil {
+			return "", err
+		}
+		if i >= len(files) {
+			return "", errors.New("the server does not list it any more")
+		}
+		return files[i].URL, nil
+	}
+}
+
+// refuseForeign refuses a folder with parts that the job does not have, since
+// nobody could tell the two jobs' answers apart afterwards.
+func refuseForeign(dir string, files []resultFile) error {
+	listed := map[string]bool{}
+	for _, f := range files {
+		listed[f.Filename] = true
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if resultName.MatchString(e.Name()) && !listed[e.Name()] {
+			return fmt.Errorf("--out %s: holds %s, which this job does not have; choose an empty folder", dir, e.Name())
+		}
+	}
+	return nil
+}
+
+// download brings files into a folder. One that is not whole yet has a name of
+// its own, made of the job and of the version that the server has, so that
+// pieces of two versions never come together.
+type download struct {
+	api *api
+	dir string
+	job string
+}
+
+// file downloads a file and returns its length. fresh gives another URL.
+func (d *download) file(ctx context.Context, f resultFile, fresh func(context.Context) (string, error)) (int64, error) {
+	target := f.URL
+	renewed := false
+	for wait := 500 * time.Millisecond; ; wait *= 2 {
+		n, err := d.try(ctx, f.Filename, target)
+		if err == nil {
+			return n, nil
+		}
+		var refused *apiError
+		if errors.As(err, &refused) && refused.status == http.StatusForbidden && !renewed {
+			renewed = true
+			if target, err = fresh(ctx); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if !mayPass(err) || wait > 8*time.Second {
+			return 0, err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// try goes on where an earlier try broke off.
+func (d *download) try(ctx context.Context, name, target string) (int64, error) {
+	length, etag, err := d.head(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256([]byte(d.job + " " + etag))
+	part := filepath.Join(d.dir, "."+name+"."+hex.EncodeToString(sum[:6])+".part")
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close() //nolint:errcheck // it was synced and closed before it counts
+	have, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	if have > length || etag == "" {
+		have = 0
+	}
+	if have < length {
+		if have, err = d.get(ctx, target, etag, out, have, length); err != nil {
+			return 0, err
+		}
+	}
+	if have != length {
+		return 0, &unreachable{fmt.Sprintf("the download broke off at %d of %d bytes", have, length)}
+	}
+	if err := errors.Join(out.Truncate(length), out.Sync(), out.Close()); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(part, filepath.Join(d.dir, name)); err != nil {
+		return 0, err
+	}
+	d.clean(name)
+	return length, nil
+}
+
+func (d *download) head(ctx context.Context, target string) (length int64, etag string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, target, nil)
+	if err != nil {
+		return 0, "", errors.New("the server gave out a download URL that is none")
+	}
+	resp, err := d.api.send(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	if resp.ContentLength < 0 {
+		return 0, "", errors.New("the server does not tell the file's length")
+	}
+	return resp.ContentLength, resp.Header.Get("ETag"), nil
+}
+
+// get appends what is missing and returns how much there is then.
+func (d *download) get(ctx context.Context, target, etag string, out *os.File, have, length int64) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return have, err
+	}
+	// Lengths and ranges are those of the file itself.
+	req.Header.Set("Accept-Encoding", "identity")
+	if have > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		req.Header.Set("If-Range", etag)
+	}
+	resp, err := d.api.send(req)
+	if err != nil {
+		return have, err
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("ETag"); got != etag {
+		return have, &unreachable{"the file changed during the download"} // trying again takes the new one
+	}
+	if resp.StatusCode == http.StatusOK {
+		have = 0
+	} else if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", have)) {
+		return have, errors.New("the server sent another range than the one asked for")
+	}
+	if _, err := out.Seek(have, io.SeekStart); err != nil {
+		return have, err
+	}
+	if err := out.Truncate(have); err != nil {
+		return have, err
+	}
+	n, err := io.Copy(out, io.LimitReader(resp.Body, length-have+1))
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			return have + n, err // of the disk
+		}
+		return have + n, d.api.failed(req, err)
+	}
+	return have + n, nil
+}
+
+// clean removes what is left of other versions of a file.
+func (d *download) clean(name string) {
+	old, err := filepath.Glob(filepath.Join(d.dir, "."+name+".*.part"))
+	if err != nil {
+		return
+	}
+	for _, path := range old {
+		os.Remove(path) //nolint:errcheck // a hidden left-over does no harm
+	}
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/promptforge/promptforge/dispatcher"
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/server"
+)
+
+type serveCmd struct {
+	configFlag
+	dataDirFlag
+	HTTPAddr  address `name:"http-addr" setting:"" help:"Where REST listens; port 0 picks a free one." default:"127.0.0.1:8080" placeholder:"ADDR"`
+	GRPCAddr  address `name:"grpc-addr" setting:"" help:"Where gRPC listens." default:"127.0.0.1:9090" placeholder:"ADDR"`
+	AdminAddr address `setting:"" help:"Also show profiles here, without a password: for a private network. They always are on admin.sock in the data folder." placeholder:"ADDR"`
+	PublicURL baseURL `name:"public-url" setting:"" help:"What clients reach this server under, for upload and download URLs; else the listener's address." placeholder:"URL"`
+	TLSCert   string  `name:"tls-cert" setting:"" help:"Speak TLS with this certificate, a PEM file." placeholder:"FILE"`
+	TLSKey    string  `name:"tls-key" setting:"" help:"The certificate's key, a PEM file." placeholder:"FILE"`
+
+	MaxActiveJobs          count    `setting:"" help:"At most so many jobs run at once." default:"1000" placeholder:"N"`
+	MaxActiveJobsPerClient count    `setting:"" help:"Of one client's jobs so many run at once; the others are PENDING." default:"1" placeholder:"N"`
+	UploadURLTTL           duration `name:"upload-url-ttl" setting:"" help:"How long an upload URL is good." default:"15m" placeholder:"TIME"`
+	ResultsURLTTL          duration `name:"results-url-ttl" setting:"" help:"How long a download URL is good." default:"1h" placeholder:"TIME"`
+	MaxUploadBytes         size     `setting:"" help:"The largest prompts file, after decompression." default:"20GiB" placeholder:"SIZE"`
+	engineFlags
+	LogLevel logLevel `setting:"" help:"How much is logged: debug, info, warn or error." default:"info" placeholder:"LEVEL"`
+}
+
+// Help is the long help.
+func (c *serveCmd) Help() string {
+	return `Providers come from the environment, by the names that each provider's own SDK uses (OPENAI_API_KEY, OPENAI_BASE_URL), or from the configuration file. A flag goes before its variable, and the variable before the file.
+
+	OPENAI_API_KEY=... promptforge serve --data-dir /var/lib/promptforge
+
+A configuration file:
+
+	http_addr: 127.0.0.1:8080
+	max_in_flight: 500
+	providers:
+	  local:
+	    base_url: http://127.0.0.1:8000/v1
+	    models: [llama-3.1-8b]
+
+Ctrl-C or SIGTERM stops sending, lets what is in flight finish and ends; a second one ends at once, and nothing that was recorded is lost either way.
+`
+}
+
+// Run serves until it is told to stop, or until something dies.
+func (c *serveCmd) Run(p *program) error {
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
+	registry, err := p.providers()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.Level(c.LogLevel)}))
+	m, err := openMemory(c.DataDir, int(c.MaxActiveJobsPerClient))
+	if err != nil {
+		return err
+	}
+	return m.close(c.serve(p, m, registry, log))
+}
+
+// checkTLS looks at the files before anything is opened.
+func (c *serveCmd) checkTLS() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together: give both or neither")
+	}
+	if c.TLSCert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+		return fmt.Errorf("--tls-cert %s --tls-key %s: %w", c.TLSCert, c.TLSKey, err)
+	}
+	return nil
+}
+
+func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log *slog.Logger) error {
+	srv, err := server.New(server.Config{
+		Store: m.store, Files: m.files, Offers: offers{registry}, Log: log,
+		HTTPAddr: string(c.HTTPAddr), GRPCAddr: string(c.GRPCAddr), PublicURL: string(c.PublicURL),
+		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
+		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	observer, err := c.observe(srv)
+	if err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	if err := c.greet(p, m, srv); err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	return together(p.ctx, srv, c.dispatcher(m, registry, int(c.MaxActiveJobs), log), observer)
+}
+
+// together runs the dispatcher and the server. At a stop the dispatcher drains
+// first, while the server still answers, so that a client can follow its last
+// prompts; when either of them dies, both stop.
+func together(ctx context.Context, srv *server.Server, d *dispatcher.Dispatcher, observer func(context.Context) error) error {
+	// The server outlives ctx until the dispatcher has drained.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stopServing()
+		err := d.Run(running)
+		if err == nil && running.Err() == nil {
+			err = errors.New("the dispatcher ended by itself")
+		}
+		return err
+	})
+	group.Go(func() error {
+		err := srv.Serve(serving)
+		if err == nil && serving.Err() == nil {
+			err = errors.New("the server ended by itself")
+		}
+		return err
+	})
+	if observer != nil {
+		group.Go(func() error { return observer(serving) })
+	}
+	return group.Wait()
+}
+
+// observe opens --admin-addr, where it is given. The function that comes back
+// serves it until its context ends.
+func (c *serveCmd) observe(srv *server.Server) (func(context.Context) error, error) {
+	if c.AdminAddr == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", string(c.AdminAddr))
+	if err != nil {
+		return nil, fmt.Errorf("--admin-addr %s: cannot listen on this address: %w", c.AdminAddr, errors.Unwrap(err))
+	}
+	hs := &http.Server{Handler: srv.Admin().Observer(), ReadHeaderTimeout: 10 * time.Second}
+	return func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() {
+			hs.Close() //nolint:errcheck // a profile that is being taken is cut
+		})()
+		if err := hs.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("--admin-addr %s: %w", c.AdminAddr, err)
+		}
+		return nil
+	}, nil
+}
+
+// greet says where everything is: one line for scripts on stdout, and the rest
+// for a person on stderr.
+func (c *serveCmd) greet(p *program, m *memory, srv *server.Server) error {
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	fmt.Fprintf(p.stdout, "listening url=%s://%s grpc=%s\n", scheme, srv.HTTPAddr(), srv.GRPCAddr())
+	fmt.Fprintf(p.stderr, "PromptForge %s serves REST on %s://%s and gRPC on %s; everything is kept in %s.\n",
+		version, scheme, srv.HTTPAddr(), srv.GRPCAddr(), c.DataDir)
+	has, err := m.hasKey(p.ctx)
+	if err != nil {
+		return fmt.Errorf("looking for API keys: %w", err)
+	}
+	if !has {
+		fmt.Fprintf(p.stderr, "There is no API key yet. Make one for a client, also while the server runs:\n  promptforge keys create CLIENT --data-dir %s\n", quote(c.DataDir))
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/promptforge/promptforge/server/keys"
+	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/storage"
+)
+
+const (
+	apiKeyHeader   = "X-Api-Key" // as net/http spells X-API-Key
+	apiKeyMetadata = "x-api-key"
+)
+
+// authenticateCall tells whose key came with a gRPC call.
+func authenticateCall(store storage.Keys) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		return authenticate(ctx, store, metadata.ValueFromIncomingContext(ctx, apiKeyMetadata))
+	}
+}
+
+// authenticateRequest tells whose key came with an HTTP request. It comes
+// before routing and parsing, so that without a key nothing is learned; the
+// gRPC call behind it is authenticated by itself.
+func authenticateRequest(store storage.Keys, r *http.Request) error {
+	_, err := authenticate(r.Context(), store, r.Header.Values(apiKeyHeader))
+	return err
+}
+
+func authenticate(ctx context.Context, store storage.Keys, given []string) (string, error) {
+	if len(given) > 1 {
+		return "", problem.New(problem.Unauthenticated, "Send one API key, not several.")
+	}
+	plain := ""
+	if len(given) == 1 {
+		plain = given[0]
+	}
+	client, _, err := keys.Authenticate(ctx, store, plain)
+	return client, err
+}

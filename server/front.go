@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/transfer"
+	"github.com/promptforge/promptforge/storage"
+)
+
+const (
+	idempotencyHeader = "Idempotency-Key"
+	maxJSONBody       = 1 << 20
+	jsonBodyTimeout   = time.Minute
+)
+
+// front is the HTTP port: it decides by the path alone who answers, and holds
+// back whatever has no key.
+type front struct {
+	store     storage.Store
+	log       *slog.Logger
+	transfers http.Handler
+	gateway   http.Handler
+	// running counts handlers, which outlive http.Server.Close.
+	running sync.WaitGroup
+}
+
+func (f *front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	f.running.Add(1)
+	defer f.running.Done()
+	begin := time.Now()
+	w := &answer{ResponseWriter: rw}
+	kind, handle := f.choose(r.URL.Path)
+	defer func() {
+		v := recover()
+		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+			panic(v)
+		}
+		if v != nil {
+			err := recovered(f.log, r.Method+" "+kind, v)
+			if w.status != 0 {
+				panic(http.ErrAbortHandler) // too late to answer: cut the connection
+			}
+			problem.Write(w, err)
+		}
+		f.done(r.Context(), r.Method, kind, w.status, time.Since(begin))
+	}()
+	handle(w, r)
+}
+
+// The kinds of requests, as the log names them: a path may hold what no log
+// should, a kind does not.
+const (
+	kindHealth   = "health"
+	kindReady    = "ready"
+	kindTransfer = "transfer"
+	kindAPI      = "api"
+	kindUnknown  = "unknown"
+)
+
+func (f *front) choose(path string) (kind string, handle http.HandlerFunc) {
+	switch {
+	case path == "/healthz":
+		return kindHealth, onlyGet(healthy)
+	case path == "/readyz":
+		return kindReady, onlyGet(f.ready)
+	case strings.HasPrefix(path, transfer.Prefix):
+		return kindTransfer, f.transfers.ServeHTTP
+	case path == "/v1", strings.HasPrefix(path, "/v1/"):
+		return kindAPI, f.api
+	default:
+		return kindUnknown, func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, noSuchRoute()) }
+	}
+}
+
+// done logs a request. What passed the gateway is logged as the call it
+// became, and health checks are many.
+func (f *front) done(ctx context.Context, method, kind string, status int, took time.Duration) {
+	level := slog.LevelInfo
+	if kind != kindTransfer {
+		level = slog.LevelDebug
+	}
+	f.log.LogAttrs(ctx, level, "request", slog.String("method", method), slog.String("kind", kind),
+		slog.Int("code", status), slog.Duration("duration", took))
+}
+
+// notForwarded are the headers that the gateway makes something of and that
+// mean nothing here: deadlines and trailers are gRPC's affair, and the rest is
+// never believed.
+var notForwarded = []string{"Grpc-Timeout", "Te", "Authorization", "X-Forwarded-For", "X-Forwarded-Host"}
+
+// api is everything below /v1/ that needs a key.
+func (f *front) api(w http.ResponseWriter, r *http.Request) {
+	if err := authenticateRequest(f.store, r); err != nil {
+		if p := problem.From(err); p.Cause != nil {
+			f.log.ErrorContext(r.Context(), "a key could not be checked", "error", p.Cause)
+		}
+		problem.Write(w, err)
+		return
+	}
+	if err := checkRequest(r); err != nil {
+		problem.Write(w, err)
+		return
+	}
+	for _, name := range notForwarded {
+		r.Header.Del(name)
+	}
+	if r.Method == http.MethodPost {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(jsonBodyTimeout)) //nolint:errcheck // net/http's own writer has deadlines
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxJSONBody)
+	f.gateway.ServeHTTP(w, r)
+}
+
+// checkRequest finds what the gateway would pass over or answer in a parser's
+// words.
+func checkRequest(r *http.Request) error {
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return badRequest("The query of this URL cannot be read; check its percent-encoding, and that its parameters are parted by &.")
+	}
+	if given := r.Header.Values(idempotencyHeader); len(given) > 0 && !validIdempotencyKeys(given) {
+		return badRequest(detailIdempotencyKey)
+	}
+	return nil
+}
+
+func onlyGet(handle http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			problem.Write(w, methodNotAllowed(r.Method, "GET, HEAD"))
+			return
+		}
+		handle(w, r)
+	}
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	noStore(w)
+	w.Write([]byte(`{"status":"ok"}`)) //nolint:errcheck // whoever does not read the answer has no one to complain to
+}
+
+func (f *front) ready(w http.ResponseWriter, r *http.Request) {
+	if err := f.store.Ping(r.Context()); err != nil {
+		f.log.ErrorContext(r.Context(), "the store is not ready", "error", err)
+		problem.Write(w, problem.New(problem.Unavailable, "The store cannot take a write now; see the server's log.").Because(err))
+		return
+	}
+	healthy(w, r)
+}
+
+// answer remembers whether, and with what status, an answer has begun.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
+
+	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
+	"github.com/promptforge/promptforge/server/pjson"
+	"github.com/promptforge/promptforge/server/problem"
+)
+
+// pipeBytes is the buffer of the connection between the gateway and the gRPC
+// server.
+const pipeBytes = 256 << 10
+
+// dialInProcess connects to the gRPC server behind a bufconn listener. The
+// server limits what it takes; what it answers may be of any size.
+func dialInProcess(l *bufconn.Listener) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///in-process",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+	)
+}
+
+// gateway is the REST face.
+type gateway struct {
+	mux    *runtime.ServeMux
+	client promptforgev1.JobServiceClient
+}
+
+func newGateway(conn grpc.ClientConnInterface) (*gateway, error) {
+	drop := func(string) (string, bool) { return "", false }
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, pjson.Marshaler{}),
+		runtime.SetQueryParameterParser(pjson.QueryParser{}),
+		runtime.WithForwardResponseOption(accepted),
+		runtime.WithErrorHandler(gatewayError),
+		runtime.WithRoutingErrorHandler(routingError),
+		runtime.WithIncomingHeaderMatcher(incomingHeader),
+		// Otherwise gRPC's own headers show as Grpc-Metadata-….
+		runtime.WithOutgoingHeaderMatcher(drop),
+		runtime.WithOutgoingTrailerMatcher(drop),
+		// Otherwise a form that is POSTed becomes a GET.
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithWriteContentLength(),
+	)
+	g := &gateway{mux: mux, client: promptforgev1.NewJobServiceClient(conn)}
+	if err := promptforgev1.RegisterJobServiceHandlerClient(context.Background(), mux, g.client); err != nil {
+		return nil, fmt.Errorf("register the REST routes: %w", err)
+	}
+	if err := mux.HandlePath(http.MethodGet, eventsPattern, g.events); err != nil {
+		return nil, fmt.Errorf("register the route of events: %w", err)
+	}
+	return g, nil
+}
+
+// incomingHeader names the only headers that a call takes along.
+func incomingHeader(name string) (string, bool) {
+	switch name {
+	case apiKeyHeader:
+		return apiKeyMetadata, true
+	case idempotencyHeader:
+		return idempotencyMetadata, true
+	default:
+		return "", false
+	}
+}
+
+// accepted makes the answer of init a 202.
+func accepted(_ context.Context, w http.ResponseWriter, m proto.Message) error {
+	noStore(w)
+	if _, ok := m.(*promptforgev1.InitJobResponse); ok {
+		w.WriteHeader(http.StatusAccepted)
+	}
+	return nil
+}
+
+// noStore keeps an answer, which is one client's, out of caches.
+func noStore(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+}
+
+// gatewayError answers what a call, or the gateway before it, went wrong by.
+func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	problem.Write(w, restProblem(r, err))
+}
+
+func restProblem(r *http.Request, err error) *problem.Problem {
+	p := problem.From(err)
+	switch {
+	case p.Kind == problem.MethodNotAllowed && p.Allow == "":
+		with := *p
+		with.Allow = allowed(r.URL.Path, r.Method)
+		return &with
+	case p.Kind == problem.Unavailable && !isOurs(err):
+		// gRPC's own words, about connections and contexts.
+		return problem.New(p.Kind, detailGivenUp).Because(err)
+	}
+	return p
+}
+
+const detailGivenUp = "The request was given up before it was done; repeating it is safe."
+
+// isOurs tells whether an error that came over gRPC was a Problem.
+func isOurs(err error) bool {
+	st, ok := status.FromError(err)
+	if !ok {
+		return true
+	}
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == problem.Domain {
+			return true
+		}
+	}
+	return false
+}
+
+// routingError answers for a path or a method that the gateway does not have.
+func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+	switch status {
+	case http.StatusMethodNotAllowed:
+		problem.Write(w, methodNotAllowed(r.Method, allowed(r.URL.Path, r.Method)))
+	case http.StatusBadRequest:
+		problem.Write(w, badRequest("The path of this request cannot be read; check its percent-encoding."))
+	default:
+		problem.Write(w, noSuchRoute())
+	}
+}
+
+func noSuchRoute() error {
+	return problem.New(problem.NotFound, "There is no such route; the API reference lists them all.")
+}
+
+func methodNotAllowed(method, allow string) error {
+	p := problem.New(problem.MethodNotAllowed, "The method "+shortMethod(method)+" is not allowed here; allowed: "+allow+".")
+	p.Allow = allow
+	return p
+}
+
+// shortMethod keeps a nonsense method from filling the sentence.
+func shortMethod(method string) string {
+	if len(method) > 16 {
+		return method[:16] + "…"
+	}
+	return method
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/problem"
+)
+
+// InitJob creates a job, or finds the one that the same request created before.
+func (s *service) InitJob(ctx context.Context, req *promptforgev1.InitJobRequest) (*promptforgev1.InitJobResponse, error) {
+	j, err := newJob(req)
+	if err != nil {
+		return nil, err
+	}
+	idem, err := idempotencyOf(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.offered(j); err != nil {
+		return nil, err
+	}
+	j.ID, j.Client, j.CreatedAt = job.NewID(), clientOf(ctx), s.now().UTC()
+	if j.ContinueFrom == "" {
+		j.UploadExpiresAt = s.expiry(s.uploadURLTTL)
+	}
+	kept, created, err := s.store.CreateJob(ctx, j, idem)
+	if err != nil {
+		return nil, initProblem(err)
+	}
+	resp := &promptforgev1.InitJobResponse{JobId: string(kept.ID)}
+	if kept.Status != job.AwaitingUpload {
+		return resp, nil
+	}
+	if !created {
+		if kept, err = s.store.ExtendUpload(ctx, kept.Client, kept.ID, s.expiry(s.uploadURLTTL)); err != nil {
+			return resp, unlessMovedOn(err)
+		}
+	}
+	url, expires := s.uploadURL(kept)
+	resp.UploadUrl, resp.ExpiresAt = &url, expires
+	return resp, nil
+}
+
+// offered asks whether the job could be sent anywhere.
+func (s *service) offered(j *job.Job) error {
+	err := s.offers.Offered(j.Provider, j.Model)
+	var not *NotOffered
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &not):
+		return err
+	case not.Model:
+		return problem.New(problem.ModelNotOffered, not.Sentence)
+	default:
+		return problem.New(problem.ProviderNotOffered, not.Sentence)
+	}
+}
+
+// initProblem names continue_from where the store refused it.
+func initProblem(err error) error {
+	p := problem.From(fromStore(err))
+	if p.Kind == problem.JobState {
+		return problem.New(p.Kind, "The job in continue_from is not settled, or never had a file; only a settled job with a file can be continued.").Because(err)
+	}
+	return p
+}
+
+// unlessMovedOn is nil for the refusal that the job awaits no upload any more.
+func unlessMovedOn(err error) error {
+	err = fromStore(err)
+	if problem.From(err).Kind == problem.JobState {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+
+	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
+)
+
+// eventsPattern is the one route of the gateway that stands in no proto file:
+// google.api.http has no server-sent events.
+const eventsPattern = "/v1/jobs/{job_id}/events"
+
+// route is a method and a path, in whose segments "{…}" takes any one segment.
+type route struct {
+	method   string
+	segments []string
+}
+
+func newRoute(method, pattern string) route {
+	return route{method: method, segments: strings.Split(pattern[1:], "/")}
+}
+
+// matches tells whether a path fits, and how many of its segments had to be
+// taken by a "{…}".
+func (r route) matches(segments []string) (free int, ok bool) {
+	ok = slices.EqualFunc(r.segments, segments, func(pattern, segment string) bool {
+		if strings.HasPrefix(pattern, "{") {
+			free++
+			return true
+		}
+		return pattern == segment
+	})
+	return free, ok
+}
+
+// routes are all that the gateway serves, read from the proto file so that
+// they cannot differ from what it does.
+var routes = gatewayRoutes()
+
+func gatewayRoutes() []route {
+	all := []route{newRoute(http.MethodGet, eventsPattern)}
+	methods := promptforgev1.File_promptforge_v1_job_service_proto.Services().ByName("JobService").Methods()
+	for i := range methods.Len() {
+		if methods.Get(i).Name() == "DeleteJob" {
+			continue // it refuses as yet, so no Allow may name it
+		}
+		rule, ok := proto.GetExtension(methods.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule)
+		if !ok || rule == nil {
+			continue
+		}
+		for _, r := range []route{
+			newRouteOf(http.MethodGet, rule.GetGet()),
+			newRouteOf(http.MethodPut, rule.GetPut()),
+			newRouteOf(http.MethodPost, rule.GetPost()),
+			newRouteOf(http.MethodDelete, rule.GetDelete()),
+			newRouteOf(http.MethodPatch, rule.GetPatch()),
+		} {
+			if r.segments != nil {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+func newRouteOf(method, pattern string) route {
+	if pattern == "" {
+		return route{}
+	}
+	return newRoute(method, pattern)
+}
+
+// allowed lists the methods of a path for the Allow header, without the one
+// that was just refused. A path that a route spells out is that route's alone:
+// /v1/jobs/init is no job. Empty where the path has no method.
+func allowed(path, refused string) string {
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	least := len(segments) + 1
+	var methods []string
+	for _, r := range routes {
+		free, ok := r.matches(segments)
+		if !ok || free > least || r.method == refused {
+			continue
+		}
+		if free < least {
+			least, methods = free, nil
+		}
+		methods = append(methods, r.method)
+	}
+	slices.Sort(methods)
+	return strings.Join(slices.Compact(methods), ", ")
+}

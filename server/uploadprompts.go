@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
+	"github.com/promptforge/promptforge/job"
+)
+
+type uploadStream = grpc.ClientStreamingServer[promptforgev1.UploadPromptsRequest, promptforgev1.UploadPromptsResponse]
+
+// UploadPrompts takes the prompts file of a job of the calling client.
+func (s *service) UploadPrompts(stream uploadStream) error {
+	ctx := stream.Context()
+	first, err := receivePiece(stream)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, ok := first.GetPayload().(*promptforgev1.UploadPromptsRequest_JobId); !ok {
+		return badRequest("The first message of an upload must carry job_id.")
+	}
+	j, err := s.job(ctx, first.GetJobId())
+	if err != nil {
+		return err
+	}
+	if j, err = s.upload(ctx, j, stream); err != nil {
+		return err
+	}
+	return stream.SendAndClose(&promptforgev1.UploadPromptsResponse{
+		JobId: string(j.ID), Status: protoStatus(j.Status), PromptCount: clamp32(j.PromptCount),
+	})
+}
+
+// upload pipes the stream's data into the transfer.
+func (s *service) upload(ctx context.Context, j *job.Job, stream uploadStream) (*job.Job, error) {
+	r, w := io.Pipe()
+	received := make(chan error, 1)
+	go func() {
+		err := receivePieces(stream, w)
+		received <- err       // first, so that it is there when the transfer fails by it
+		w.CloseWithError(err) //nolint:errcheck // it never fails
+	}()
+	j, err := s.transfers.Upload(ctx, clientOf(ctx), j.ID, "", r)
+	// Where the upload was refused early, the rest of the file is not wanted:
+	// receivePieces ends at its next write, or with the stream, which ends with
+	// this call.
+	r.CloseWithError(errRefused) //nolint:errcheck // it never fails
+	select {
+	case own := <-received:
+		if err != nil && own != nil && !errors.Is(own, errRefused) {
+			return nil, own
+		}
+	default:
+	}
+	return j, err
+}
+
+var errRefused = errors.New("the upload was refused")
+
+// receivePieces writes the data of all further messages to w. Its error is a
+// mistake of the caller's, a broken stream, or w's.
+func receivePieces(stream uploadStream, w io.Writer) error {
+	for {
+		piece, err := receivePiece(stream)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		data, ok := piece.GetPayload().(*promptforgev1.UploadPromptsRequest_Data)
+		if !ok {
+			return badRequest("Only the first message of an upload carries job_id; all others carry data.")
+		}
+		if len(data.Data) == 0 {
+			continue
+		}
+		if _, err := w.Write(data.Data); err != nil {
+			return err
+		}
+	}
+}
+
+// receivePiece is Recv with a sentence for a message that is too large.
+func receivePiece(stream uploadStream) (*promptforgev1.UploadPromptsRequest, error) {
+	piece, err := stream.Recv()
+	if status.Code(err) == codes.ResourceExhausted {
+		return nil, badRequest("A message of an upload may have at most 4 MiB; cut the file into smaller pieces.")
+	}
+	return piece, err
+}

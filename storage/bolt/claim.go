@@ -1,0 +1,81 @@
+package bolt
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+)
+
+// Work lists the jobs that a dispatcher has to do something for, in the order
+// in which their uploads completed.
+func (s *Store) Work(ctx context.Context) ([]*job.Job, error) {
+	var encoded [][]byte
+	err := s.view(ctx, func(tx *bbolt.Tx) error {
+		jobs := tx.Bucket(bucketJobs)
+		return tx.Bucket(bucketWork).ForEach(func(_, id []byte) error {
+			encoded = append(encoded, slices.Clone(jobs.Get(id)))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	work := make([]*job.Job, len(encoded))
+	for i, e := range encoded {
+		r, err := decodeRecord(e)
+		if err != nil {
+			return nil, err
+		}
+		work[i] = &r.job
+	}
+	return work, nil
+}
+
+// Claim puts a job under the lease. The job that comes back has the Released
+// of before; the one that is kept is no longer released.
+func (s *Store) Claim(ctx context.Context, lease storage.Lease, id job.ID, at time.Time) (*storage.Claim, error) {
+	var claim *storage.Claim
+	err := s.update(ctx, func(t *tx) error {
+		if _, err := t.held(lease); err != nil {
+			return err
+		}
+		r, err := t.job(id)
+		if err != nil {
+			return err
+		}
+		if !r.job.TakesTurn() {
+			return storage.ErrNotFound
+		}
+		done, err := t.progress(r)
+		if err != nil {
+			return err
+		}
+		released := r.job.Released
+		t.take(r, lease, at)
+		claim = &storage.Claim{Job: r.copy(), Done: done.Clone(), Segments: slices.Clone(r.segments)}
+		claim.Job.Released = released
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claim, nil
+}
+
+func (t *tx) take(r *record, lease storage.Lease, at time.Time) {
+	j := &r.job
+	j.Lane, j.Term, j.Released = lease.Lane, lease.Term, false
+	t.changed(r)
+	if j.Status == job.Queued {
+		j.Status = job.Processing
+		t.moved(r)
+	}
+	if j.StartedAt.IsZero() && j.Status == job.Processing {
+		j.StartedAt = utc(at)
+	}
+}

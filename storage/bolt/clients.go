@@ -1,0 +1,18 @@
+package bolt
+
+// clientRecord counts what a client has done.
+type clientRecord struct {
+	Jobs    uint64 `json:"jobs"`    // created
+	Uploads uint64 `json:"uploads"` // completed
+}
+
+// count changes a client's counters and returns them.
+func (t *tx) count(client string, change func(c *clientRecord)) (clientRecord, error) {
+	b, k := t.bucket(bucketClients), key{}.text(client)
+	var c clientRecord
+	if _, err := getJSON(b, k, &c); err != nil {
+		return c, err
+	}
+	change(&c)
+	return c, t.putJSON(b, k, &c)
+}

@@ -1,0 +1,34 @@
+// Package bolt keeps the service's memory in one bbolt file: storage.Store for
+// one machine, the default.
+//
+// Every write is one bbolt transaction, which returns after its fsync. Reads
+// copy what they return and end; none is open while anything outside this
+// package runs, since an open reader keeps bbolt from reusing a single page.
+//
+// What lies where:
+//
+//	meta          "schema" → the version of this layout
+//	jobs          id → jobRecord (JSON)
+//	list          client, Seq → id
+//	awaiting      UploadExpiresAt, id → nothing     AWAITING_UPLOAD
+//	pending       client, QueueSeq → id             PENDING
+//	turns         client, upload order → id         whatever takes its client's turn
+//	work          upload order → id                 the same, over all clients
+//	clients       client → counters (JSON)
+//	done, failed  id → bitmap of the sealed lines (roaring)
+//	parts         id, FirstOffset → partRecord (JSON)
+//	outcomes      id, segment → a bucket: offset → job.Outcome (its own encoding)
+//	files         name → how many jobs refer to it
+//	idempotency   client, key → idempotencyRecord (JSON)
+//	expiring      expiry, client, key → nothing
+//	lanes         job.Lane.Key → laneRecord (JSON)
+//	keys          id → keyRecord (JSON)
+//	clientkeys    client, id → nothing
+//	secrets       name → 32 bytes
+//
+// Numbers in keys are big-endian, clients are preceded by their length. The
+// JSON records are types of this package with names of their own, so that a
+// field renamed in package job changes no file: a new field is read as zero
+// from an old record, one that is gone is passed over, and anything else takes
+// a new schema version.
+package bolt

@@ -1,0 +1,185 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+)
+
+// lockTimeout is how long Open waits for another process to let go.
+const lockTimeout = time.Second
+
+// mapSize is how much address space is taken at once, so that growing the file
+// up to there never waits for readers. On Windows the file would take that
+// size itself.
+const mapSize = 16 << 30
+
+// Options shape a Store.
+type Options struct {
+	// MaxActivePerClient is how many jobs of one client may take a turn at the
+	// same time; 0 is 1.
+	MaxActivePerClient int
+}
+
+// Store is a storage.Store in one bbolt file.
+type Store struct {
+	path      string
+	maxActive int
+	db        *bbolt.DB
+	watches   watches
+
+	// write is held from before a write transaction begins until what it
+	// changed in memory is in place. It guards the fields below.
+	write    sync.Mutex
+	broken   error                      // a *BrokenError once a write failed
+	wroteAt  time.Time                  // of the last commit
+	progress map[job.ID]*roaring.Bitmap // lines with an outcome, sealed or not
+	commit   func(tx *bbolt.Tx) error   // (*bbolt.Tx).Commit but in tests
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// Open opens the store in the file at path, whose folder must exist, and makes
+// it if there is none. Its errors are *HeldError when another process has it
+// open, *DamagedError, *NewerError, or what the file system says.
+func Open(path string, opts Options) (*Store, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(path); err != nil {
+			return nil, fmt.Errorf("make the store %s: %w", path, err)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, &bbolt.Options{
+		Timeout:         lockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMmapSize(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path:      path,
+		maxActive: max(opts.MaxActivePerClient, 1),
+		db:        db,
+		progress:  map[job.ID]*roaring.Bitmap{},
+		commit:    (*bbolt.Tx).Commit,
+	}
+	// MaxActivePerClient may have grown since the file was last open.
+	if _, err := s.Promote(context.Background()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+func initialMmapSize() int {
+	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
+		return 0
+	}
+	return mapSize
+}
+
+// inspect looks at a file without writing to it, and without following any
+// page number that a damaged file may hold: is it whole, and of our schema?
+func inspect(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return &DamagedError{path, errors.New("it is no regular file")}
+	}
+	if info.Size() == 0 {
+		return &DamagedError{path, errors.New("the file is empty")} // bbolt would begin a new one in it
+	}
+	db, err := openFile(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	err = guard(path, func() error { return db.View(func(tx *bbolt.Tx) error { return inspectTx(path, tx) }) })
+	return errors.Join(err, db.Close())
+}
+
+func inspectTx(path string, tx *bbolt.Tx) error {
+	// The size as of now: another process may have grown the file since the
+	// first look at it.
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if whole := tx.Size(); info.Size() < whole {
+		return &DamagedError{path, fmt.Errorf("the file was cut to %d of %d bytes", info.Size(), whole)}
+	}
+	return checkSchema(path, tx)
+}
+
+// openFile is bbolt.Open with this package's errors.
+func openFile(path string, opts *bbolt.Options) (*bbolt.DB, error) {
+	var db *bbolt.DB
+	err := guard(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, opts)
+		return err
+	})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, &HeldError{Path: path, PID: holder(path)}
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
+		errors.Is(err, berrors.ErrInvalidMapping):
+		return nil, &DamagedError{path, err}
+	case err != nil:
+		return nil, err
+	}
+	return db, nil
+}
+
+// guard turns the panics and the faults of bbolt on a damaged file into a
+// *DamagedError.
+func guard(path string, do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = &DamagedError{path, fmt.Errorf("%v", r)}
+		}
+	}()
+	return do()
+}
+
+// Close waits for what is under way and closes.
+func (s *Store) Close() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	err := s.db.Close()
+	s.watches.signalAll() // whoever waits looks again and finds ErrClosed
+	return err
+}
+
+// pingEvery is how often at most a ping writes.
+const pingEvery = time.Second
+
+// Ping writes to the store, unless another write went well a moment ago.
+func (s *Store) Ping(ctx context.Context) error {
+	s.write.Lock()
+	fresh := s.broken == nil && time.Since(s.wroteAt) < pingEvery
+	s.write.Unlock()
+	if fresh {
+		return s.view(ctx, func(*bbolt.Tx) error { return nil })
+	}
+	return s.update(ctx, func(t *tx) error { return t.put(t.bucket(bucketMeta), []byte("ping"), nil) })
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package bolt
+
+import "syscall"
+
+var errQuota error = syscall.EDQUOT

@@ -1,0 +1,109 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+)
+
+// Record keeps the outcomes of any number of jobs in one transaction. A record
+// with an outcome that could never be read again (no line number, no public
+// line) has that as its Err, and nothing of it is kept.
+func (s *Store) Record(ctx context.Context, records []storage.Record) ([]storage.Recorded, error) {
+	recorded := make([]storage.Recorded, len(records))
+	err := s.update(ctx, func(t *tx) error {
+		for i := range records {
+			var err error
+			if recorded[i], err = t.record(&records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return recorded, nil
+}
+
+// record returns an error only where the whole transaction must fail.
+func (t *tx) record(rec *storage.Record) (storage.Recorded, error) {
+	if err := checkOutcomes(rec.Outcomes); err != nil {
+		return storage.Recorded{Err: err}, nil
+	}
+	r, err := t.job(rec.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.Recorded{Err: err}, nil
+	}
+	if err != nil {
+		return storage.Recorded{}, err
+	}
+	accepted := 0
+	if takesOutcomes(&r.job) {
+		if accepted, err = t.accept(r, rec.Outcomes); err != nil {
+			return storage.Recorded{}, err
+		}
+		t.spend(r, rec, accepted)
+	}
+	return storage.Recorded{Job: r.copy(), Accepted: accepted, Open: r.open()}, nil
+}
+
+// takesOutcomes: before the file is parsed there is no line to answer, and
+// once the job is settled nothing changes any more.
+func takesOutcomes(j *job.Job) bool { return j.Parsed && !j.Settled() }
+
+func checkOutcomes(outcomes []*job.Outcome) error {
+	for _, o := range outcomes {
+		if o.Line < 1 || o.Line > math.MaxUint32 {
+			return fmt.Errorf("an outcome of line %d", o.Line)
+		}
+		if len(o.Public) < len("{}") {
+			return fmt.Errorf("the outcome of line %d has no public line", o.Line)
+		}
+	}
+	return nil
+}
+
+// accept keeps the outcomes whose lines have none.
+func (t *tx) accept(r *record, outcomes []*job.Outcome) (accepted int, err error) {
+	if len(outcomes) == 0 {
+		return 0, nil
+	}
+	done, err := t.progress(r)
+	if err != nil {
+		return 0, err
+	}
+	// From here on the memory runs ahead of the store; update takes it back
+	// unless the transaction commits.
+	t.touched[r.job.ID] = struct{}{}
+	a := appender{tx: t, record: r}
+	for _, o := range outcomes {
+		if r.job.Open() == 0 || !done.CheckedAdd(uint32(o.Line)) {
+			continue
+		}
+		if err := a.add(o); err != nil {
+			return 0, err
+		}
+		accepted++
+	}
+	return accepted, nil
+}
+
+// spend keeps what the outcomes cost, and the pace.
+func (t *tx) spend(r *record, rec *storage.Record, accepted int) {
+	j := &r.job
+	before := *j
+	j.SentThrough = max(j.SentThrough, rec.SentThrough)
+	j.RequestsSent += rec.Requests
+	j.PossiblyRepaid += rec.GivenUp
+	if rec.Pace != nil {
+		j.Pace = utcPace(rec.Pace)
+	}
+	if accepted > 0 || j.SentThrough != before.SentThrough || rec.Requests != 0 || rec.GivenUp != 0 || j.Pace != before.Pace {
+		t.changed(r)
+	}
+}

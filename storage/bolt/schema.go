@@ -1,0 +1,75 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"go.etcd.io/bbolt"
+)
+
+// schema is the version of the layout that doc.go describes.
+const schema = 1
+
+var schemaKey = []byte("schema")
+
+var (
+	bucketMeta        = []byte("meta")
+	bucketJobs        = []byte("jobs")
+	bucketList        = []byte("list")
+	bucketAwaiting    = []byte("awaiting")
+	bucketPending     = []byte("pending")
+	bucketTurns       = []byte("turns")
+	bucketWork        = []byte("work")
+	bucketClients     = []byte("clients")
+	bucketDone        = []byte("done")
+	bucketFailed      = []byte("failed")
+	bucketParts       = []byte("parts")
+	bucketOutcomes    = []byte("outcomes")
+	bucketFiles       = []byte("files")
+	bucketIdempotency = []byte("idempotency")
+	bucketExpiring    = []byte("expiring")
+	bucketLanes       = []byte("lanes")
+	bucketKeys        = []byte("keys")
+	bucketClientKeys  = []byte("clientkeys")
+	bucketSecrets     = []byte("secrets")
+)
+
+func buckets() [][]byte {
+	return [][]byte{
+		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketClients,
+		bucketDone, bucketFailed, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
+		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets,
+	}
+}
+
+// initialise lays the buckets into a new file.
+func initialise(tx *bbolt.Tx) error {
+	for _, name := range buckets() {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketMeta).Put(schemaKey, strconv.AppendInt(nil, schema, 10))
+}
+
+// checkSchema tells whether this build can work with the file.
+func checkSchema(path string, tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return &DamagedError{path, errors.New("a bbolt database of something else")}
+	}
+	version, err := strconv.Atoi(string(meta.Get(schemaKey)))
+	if err != nil {
+		return &DamagedError{path, errors.New("it names no schema")}
+	}
+	if version > schema {
+		return &NewerError{Path: path, Schema: version, KnownSchema: schema}
+	}
+	for _, name := range buckets() {
+		if tx.Bucket(name) == nil {
+			return &DamagedError{path, fmt.Errorf("it has no bucket %q", name)}
+		}
+	}
+	return nil
+}
