@@ -8,7 +8,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
-.PHONY: help build demo test check lint vet arrows generate generated proto breaking fuzz clean
+PYTHON   := $(CURDIR)/.venv/bin/python
+
+.PHONY: help build demo test test-long outside check lint vet arrows generate generated proto breaking fuzz clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,12 +19,19 @@ build: ## The binary, bin/promptforge
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/promptforge ./cmd/promptforge
 
 demo: build ## The main job from end to end against a simulated provider (PROMPTS=FILE for your own)
-	@sh examples/demo.sh '$(PROMPTS)'
+	@PROMPTS='$(PROMPTS)' sh examples/demo.sh
 
 test: ## All tests that need Go alone, with the race detector
 	$(GO) test -race -timeout 10m ./...
 
-check: test lint proto generated breaking fuzz ## Everything that CI checks
+test-long: ## The long forms: a million prompts, more of everything
+	PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 40m -run TestMemoryStaysFlat ./e2e
+
+outside: ## The whole job by programs that nobody here wrote: curl, Python
+	tools/install.sh
+	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython' ./e2e
+
+check: test lint proto generated breaking outside fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...

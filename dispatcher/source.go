@@ -7,22 +7,25 @@ import (
 	"github.com/promptforge/promptforge/storage/files"
 )
 
-// source reads a job's undone prompts, block by block: first those that were
-// never sent, last those that were perhaps sent before a crash. One goroutine
-// at a time uses it.
+// source reads a job's undone prompts in the order of their lines, block by
+// block. One goroutine at a time uses it.
+//
+// Lines that were perhaps sent before a crash are the first of them: the
+// process that sent them is known to be dead, so nothing is gained by waiting
+// (docs/decisions/0008).
 type source struct {
-	prompts  *files.Prompts
-	done     *roaring.Bitmap
-	frontier int64 // lines up to it are in doubt; 0: none
-	block    int
-	doubtful bool // in the second pass
-	counted  bool // the doubtful lines were counted
+	prompts *files.Prompts
+	done    *roaring.Bitmap
+	block   int
+	// doubtful is the last line whose answer may have been lost in a crash; 0:
+	// none, or they are counted.
+	doubtful int64
 }
 
 func newSource(p *files.Prompts, c *storage.Claim) *source {
 	s := &source{prompts: p, done: c.Done}
 	if !c.Job.Released {
-		s.frontier = c.Job.SentThrough
+		s.doubtful = c.Job.SentThrough
 	}
 	return s
 }
@@ -35,77 +38,66 @@ func (s *source) next(x *run) (items []*item, eof bool, err error) {
 	if err := s.count(x); err != nil {
 		return nil, false, err
 	}
-	for {
-		blocks := s.prompts.Blocks()
-		if s.block == len(blocks) {
-			if s.doubtful || s.frontier == 0 {
-				return nil, true, nil
-			}
-			s.block, s.doubtful = 0, true
-			continue
-		}
-		b := blocks[s.block]
-		if !s.wanted(b) {
-			s.block++
-			continue
-		}
-		lines, _, err := s.prompts.ReadBlock(s.block, nil)
+	for ; s.block < len(s.prompts.Blocks()); s.block++ {
+		lines, err := s.undone(s.block)
 		if err != nil {
 			return nil, false, err
 		}
-		s.block++
-		if items = s.pick(x, lines); len(items) > 0 {
-			return items, false, nil
+		if len(lines) == 0 {
+			continue
 		}
+		made := make([]item, len(lines))
+		items = make([]*item, len(lines))
+		for i, l := range lines {
+			made[i] = item{run: x, line: l.Line, raw: l.Raw}
+			items[i] = &made[i]
+		}
+		s.block++
+		return items, s.block == len(s.prompts.Blocks()), nil
 	}
+	return nil, true, nil
 }
 
 // count books, once, the lines whose answer nobody knows: they were sent before
 // a crash, or may have been, and are sent again.
 func (s *source) count(x *run) error {
-	if s.counted || s.frontier == 0 {
-		return nil
-	}
-	s.doubtful = true
-	defer func() { s.doubtful = false }()
-	n := 0
+	n := int64(0)
 	for i, b := range s.prompts.Blocks() {
-		if !s.wanted(b) {
-			continue
+		if b.First > s.doubtful {
+			break
 		}
-		lines, _, err := s.prompts.ReadBlock(i, nil)
+		lines, err := s.undone(i)
 		if err != nil {
 			return err
 		}
-		n += len(s.pick(x, lines))
+		for _, l := range lines {
+			if l.Line <= s.doubtful {
+				n++
+			}
+		}
 	}
-	s.counted = true
-	x.account.givenUp.Add(int64(n))
+	s.doubtful = 0
+	x.account.givenUp.Add(n)
 	return nil
 }
 
-// wanted tells whether a block may hold lines of this pass.
-func (s *source) wanted(b files.BlockInfo) bool {
-	if s.doubtful && b.First > s.frontier || !s.doubtful && b.Last <= s.frontier {
-		return false
+// undone reads the lines of a block that have no outcome. A block whose lines
+// are all done is not read, unless blank lines stand between them.
+func (s *source) undone(i int) ([]files.PromptLine, error) {
+	b := s.prompts.Blocks()[i]
+	done := s.done.Rank(uint32(b.Last)) - s.done.Rank(uint32(b.First-1)) //nolint:gosec // lines are 1 to job.MaxLines
+	if done == uint64(b.Last-b.First+1) {                                //nolint:gosec // First is at most Last
+		return nil, nil
 	}
-	var before uint64
-	if b.First > 0 {
-		before = s.done.Rank(uint32(b.First - 1)) //nolint:gosec // lines are at most job.MaxLines
+	lines, _, err := s.prompts.ReadBlock(i, nil)
+	if err != nil {
+		return nil, err
 	}
-	done := s.done.Rank(uint32(b.Last)) - before //nolint:gosec // likewise
-	return done < uint64(b.Last-b.First+1)       //nolint:gosec // First is at most Last
-}
-
-func (s *source) pick(x *run, lines []files.PromptLine) []*item {
-	made := make([]item, 0, len(lines))
-	items := make([]*item, 0, len(lines))
+	left := lines[:0]
 	for _, l := range lines {
-		if s.done.Contains(uint32(l.Line)) || (l.Line <= s.frontier) != s.doubtful { //nolint:gosec // lines are at most job.MaxLines
-			continue
+		if !s.done.Contains(uint32(l.Line)) { //nolint:gosec // lines are at most job.MaxLines
+			left = append(left, l)
 		}
-		made = append(made, item{run: x, line: l.Line, raw: l.Raw})
-		items = append(items, &made[len(made)-1])
 	}
-	return items
+	return left, nil
 }

@@ -134,7 +134,8 @@ type Job struct {
 	StartedProcessingAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=started_processing_at,json=startedProcessingAt,proto3" json:"started_processing_at,omitempty"`
 	// When the job reached COMPLETED, FAILED or CANCELLED. Unset before that.
 	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
-	// Why the job FAILED, a sentence. Unset in every other state.
+	// Why the job FAILED, or was CANCELLED without anybody asking (its upload URL
+	// expired unused), a sentence. Unset otherwise.
 	FailureReason *string `protobuf:"bytes,11,opt,name=failure_reason,json=failureReason,proto3,oneof" json:"failure_reason,omitempty"`
 	// Why nothing is sent at present although the job is PROCESSING (the provider
 	// is down, credit or a day's quota is used up, the disk is full), a sentence.
