@@ -57,7 +57,7 @@ type lane struct {
 func newLane(cfg laneConfig, learned *rate.Learned, succeeded bool, all *slots, seed uint64, now time.Time) *lane {
 	return &lane{
 		cfg: cfg, ctl: rate.New(cfg.Rate, learned, now), slot: all, succeeded: succeeded,
-		rng: rand.New(rand.NewPCG(seed, 0)), bound: rate.BoundLearning, //nolint:gosec // jitter, not a secret
+		rng: rand.New(rand.NewPCG(seed, 0)), bound: rate.BoundLearning,
 	}
 }
 

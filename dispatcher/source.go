@@ -85,8 +85,8 @@ func (s *source) count(x *run) error {
 // are all done is not read, unless blank lines stand between them.
 func (s *source) undone(i int) ([]files.PromptLine, error) {
 	b := s.prompts.Blocks()[i]
-	done := s.done.Rank(uint32(b.Last)) - s.done.Rank(uint32(b.First-1)) //nolint:gosec // lines are 1 to job.MaxLines
-	if done == uint64(b.Last-b.First+1) {                                //nolint:gosec // First is at most Last
+	done := s.done.Rank(uint32(b.Last)) - s.done.Rank(uint32(b.First-1))
+	if done == uint64(b.Last-b.First+1) {
 		return nil, nil
 	}
 	lines, _, err := s.prompts.ReadBlock(i, nil)
@@ -95,7 +95,7 @@ func (s *source) undone(i int) ([]files.PromptLine, error) {
 	}
 	left := lines[:0]
 	for _, l := range lines {
-		if !s.done.Contains(uint32(l.Line)) { //nolint:gosec // lines are at most job.MaxLines
+		if !s.done.Contains(uint32(l.Line)) {
 			left = append(left, l)
 		}
 	}

@@ -279,9 +279,9 @@ func TestPageBytes(t *testing.T) {
 func TestBusyPort(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer l.Close() //nolint:errcheck // a test's
+	defer l.Close()
 	store := openStore(t)
-	defer store.Close() //nolint:errcheck // a test's
+	defer store.Close()
 	for _, c := range []struct{ flag, http, grpc string }{
 		{"--http-addr", l.Addr().String(), "127.0.0.1:0"}, {"--grpc-addr", "127.0.0.1:0", l.Addr().String()},
 	} {

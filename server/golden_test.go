@@ -53,28 +53,42 @@ func TestGoldenStatus(t *testing.T) {
 		job   func(e *env) job.ID
 		want  string
 	}{
-		{job.AwaitingUpload, func(e *env) job.ID { return job.ID(e.init().GetJobId()) },
-			`{"job_id":"JOB","status":"AWAITING_UPLOAD","provider":"openai","model":"gpt-4o-mini","prompt_count":null,"completed_count":null,"failed_count":null,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`},
-		{job.Queued, func(e *env) job.ID { return e.uploaded(2) },
-			`{"job_id":"JOB","status":"QUEUED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`},
-		{job.Pending, func(e *env) job.ID { e.uploaded(1); return e.uploaded(2) },
-			`{"job_id":"JOB","status":"PENDING","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`},
-		{job.Processing, func(e *env) job.ID { id := e.claimed(4); e.record(id, 1, 3); return id },
-			`{"job_id":"JOB","status":"PROCESSING","provider":"openai","model":"gpt-4o-mini","prompt_count":4,"completed_count":2,"failed_count":1,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":null}`},
-		{job.Completed, func(e *env) job.ID { return e.completed(3) },
-			`{"job_id":"JOB","status":"COMPLETED","provider":"openai","model":"gpt-4o-mini","prompt_count":3,"completed_count":2,"failed_count":1,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":"2024-01-15T10:15:02Z"}`},
-		{job.Failed, func(e *env) job.ID {
-			id := e.claimed(2)
-			e.finish(id, job.Failed, "The key was refused.")
-			return id
+		{
+			job.AwaitingUpload, func(e *env) job.ID { return job.ID(e.init().GetJobId()) },
+			`{"job_id":"JOB","status":"AWAITING_UPLOAD","provider":"openai","model":"gpt-4o-mini","prompt_count":null,"completed_count":null,"failed_count":null,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`,
 		},
-			`{"job_id":"JOB","status":"FAILED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":"2024-01-15T10:15:02Z"}`},
-		{job.Cancelled, func(e *env) job.ID {
-			id := e.uploaded(2)
-			e.rest("POST", "/v1/jobs/"+string(id)+"/cancel", "")
-			return id
+		{
+			job.Queued, func(e *env) job.ID { return e.uploaded(2) },
+			`{"job_id":"JOB","status":"QUEUED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`,
 		},
-			`{"job_id":"JOB","status":"CANCELLED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":"2024-01-15T10:15:00Z"}`},
+		{
+			job.Pending, func(e *env) job.ID { e.uploaded(1); return e.uploaded(2) },
+			`{"job_id":"JOB","status":"PENDING","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":null}`,
+		},
+		{
+			job.Processing, func(e *env) job.ID { id := e.claimed(4); e.record(id, 1, 3); return id },
+			`{"job_id":"JOB","status":"PROCESSING","provider":"openai","model":"gpt-4o-mini","prompt_count":4,"completed_count":2,"failed_count":1,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":null}`,
+		},
+		{
+			job.Completed, func(e *env) job.ID { return e.completed(3) },
+			`{"job_id":"JOB","status":"COMPLETED","provider":"openai","model":"gpt-4o-mini","prompt_count":3,"completed_count":2,"failed_count":1,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":"2024-01-15T10:15:02Z"}`,
+		},
+		{
+			job.Failed, func(e *env) job.ID {
+				id := e.claimed(2)
+				e.finish(id, job.Failed, "The key was refused.")
+				return id
+			},
+			`{"job_id":"JOB","status":"FAILED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":"2024-01-15T10:15:02Z"}`,
+		},
+		{
+			job.Cancelled, func(e *env) job.ID {
+				id := e.uploaded(2)
+				e.rest("POST", "/v1/jobs/"+string(id)+"/cancel", "")
+				return id
+			},
+			`{"job_id":"JOB","status":"CANCELLED","provider":"openai","model":"gpt-4o-mini","prompt_count":2,"completed_count":0,"failed_count":0,"created_at":"2024-01-15T10:15:00Z","started_processing_at":null,"completed_at":"2024-01-15T10:15:00Z"}`,
+		},
 	} {
 		t.Run(c.state.String(), func(t *testing.T) {
 			e := start(t)

@@ -145,7 +145,7 @@ func start(t *testing.T, options ...func(*Config)) *env {
 	})
 	t.Cleanup(func() {
 		e.http.CloseIdleConnections()
-		e.conn.Close() //nolint:errcheck // a test's
+		e.conn.Close()
 		e.stop()
 		must(t, store.Close())
 	})
@@ -195,7 +195,7 @@ type reply struct {
 func (e *env) rest(method, path, body string, header ...string) reply {
 	e.t.Helper()
 	resp := e.send(method, path, strings.NewReader(body), append([]string{"X-API-Key", e.key}, header...)...)
-	defer resp.Body.Close() //nolint:errcheck // a test's
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	must(e.t, err)
 	return reply{resp.StatusCode, resp.Header, string(b)}

@@ -12,7 +12,7 @@ import (
 )
 
 // RenewUploadUrl answers a fresh upload URL while the job awaits its upload.
-func (s *service) RenewUploadUrl(ctx context.Context, req *promptforgev1.RenewUploadUrlRequest) (*promptforgev1.RenewUploadUrlResponse, error) { //nolint:revive // the proto file's name
+func (s *service) RenewUploadUrl(ctx context.Context, req *promptforgev1.RenewUploadUrlRequest) (*promptforgev1.RenewUploadUrlResponse, error) {
 	id, err := job.ParseID(req.GetJobId())
 	if err != nil {
 		return nil, notFound()

@@ -40,7 +40,7 @@ func TestAdminSocket(t *testing.T) {
 // TestClose: a server that is never served leaves nothing behind.
 func TestClose(t *testing.T) {
 	store, dir := openStore(t), t.TempDir()
-	defer store.Close() //nolint:errcheck // a test's
+	defer store.Close()
 	cfg := Config{Store: store, Files: noFiles{}, Offers: offersOnly{}, HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", DataDir: dir}
 	s, err := New(cfg)
 	must(t, err)
@@ -56,7 +56,7 @@ func TestClose(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	store := openStore(t)
-	defer store.Close() //nolint:errcheck // a test's
+	defer store.Close()
 	for flag, change := range map[string]func(*Config){
 		"--public-url": func(c *Config) { c.PublicURL = "forge.example.com" },
 		"--tls-key":    func(c *Config) { c.TLSCert = "cert.pem" },

@@ -71,7 +71,7 @@ func (s *sse) next() (id, data string, ok bool) {
 	}
 }
 
-func (s *sse) close() { s.resp.Body.Close() } //nolint:errcheck // a test's
+func (s *sse) close() { s.resp.Body.Close() }
 
 // TestWatchSeesTheEnd: SSE and WatchJob show the state now first, the settled
 // final state last, and end.
@@ -355,7 +355,7 @@ func TestSweep(t *testing.T) {
 	done := make(chan reply, 1)
 	go func() {
 		resp := e.send("PUT", renewed.GetUploadUrl(), body)
-		defer resp.Body.Close() //nolint:errcheck // a test's
+		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
 		if err != nil {
 			t.Error(err)

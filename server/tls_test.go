@@ -30,7 +30,7 @@ func TestTLS(t *testing.T) {
 	e.scheme = "https://"
 	conn, err := grpc.NewClient(e.GRPCAddr(), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(pool, "")))
 	must(t, err)
-	defer conn.Close() //nolint:errcheck // a test's
+	defer conn.Close()
 	resp, err := promptforgev1.NewJobServiceClient(conn).InitJob(e.as(e.key), &promptforgev1.InitJobRequest{Provider: "openai", Model: "gpt-4o-mini"})
 	must(t, err)
 	if !strings.HasPrefix(resp.GetUploadUrl(), "https://"+e.HTTPAddr()+"/") {

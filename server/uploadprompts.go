@@ -43,14 +43,14 @@ func (s *service) upload(ctx context.Context, j *job.Job, stream uploadStream) (
 	received := make(chan error, 1)
 	go func() {
 		err := receivePieces(stream, w)
-		received <- err       // first, so that it is there when the transfer fails by it
-		w.CloseWithError(err) //nolint:errcheck // it never fails
+		received <- err // first, so that it is there when the transfer fails by it
+		w.CloseWithError(err)
 	}()
 	j, err := s.transfers.Upload(ctx, clientOf(ctx), j.ID, "", r)
 	// Where the upload was refused early, the rest of the file is not wanted:
 	// receivePieces ends at its next write, or with the stream, which ends with
 	// this call.
-	r.CloseWithError(errRefused) //nolint:errcheck // it never fails
+	r.CloseWithError(errRefused)
 	select {
 	case own := <-received:
 		if err != nil && own != nil && !errors.Is(own, errRefused) {

@@ -25,16 +25,26 @@ func parse(t *testing.T, line string) *job.Prompt {
 
 func TestOpenAIRequest(t *testing.T) {
 	for _, c := range []struct{ name, model, line, want string }{
-		{"prompt", "gpt-4o-mini", `{"prompt_id":1,"prompt":"hé \"x\""}`,
-			`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hé \"x\""}]}`},
-		{"everything", "gpt-4o-mini", `{"prompt_id":1,"system":"be brief","prompt":"q","temperature":0.5,"top_p":1,"max_tokens":10,"stop":"x","seed":7,"response_format":{"type":"json_object"},"tools":[{"type":"function"}],"tool_choice":"auto"}`,
-			`{"model":"gpt-4o-mini","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"q"}],"temperature":0.5,"top_p":1,"max_tokens":10,"stop":["x"],"seed":7,"response_format":{"type":"json_object"},"tools":[{"type":"function"}],"tool_choice":"auto"}`},
-		{"messages as they are", "m", `{"prompt_id":1,"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x.example/y.png"}}]}]}`,
-			`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x.example/y.png"}}]}]}`},
-		{"extra_body is laid over", "m", `{"prompt_id":1,"prompt":"q","temperature":1,"extra_body":{"temperature":0,"top_k":3}}`,
-			`{"model":"m","messages":[{"role":"user","content":"q"}],"temperature":0,"top_k":3}`},
-		{"reasoning models take another limit", "gpt-5-mini", `{"prompt_id":1,"prompt":"q","max_tokens":5}`,
-			`{"model":"gpt-5-mini","messages":[{"role":"user","content":"q"}],"max_completion_tokens":5}`},
+		{
+			"prompt", "gpt-4o-mini", `{"prompt_id":1,"prompt":"hé \"x\""}`,
+			`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hé \"x\""}]}`,
+		},
+		{
+			"everything", "gpt-4o-mini", `{"prompt_id":1,"system":"be brief","prompt":"q","temperature":0.5,"top_p":1,"max_tokens":10,"stop":"x","seed":7,"response_format":{"type":"json_object"},"tools":[{"type":"function"}],"tool_choice":"auto"}`,
+			`{"model":"gpt-4o-mini","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"q"}],"temperature":0.5,"top_p":1,"max_tokens":10,"stop":["x"],"seed":7,"response_format":{"type":"json_object"},"tools":[{"type":"function"}],"tool_choice":"auto"}`,
+		},
+		{
+			"messages as they are", "m", `{"prompt_id":1,"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x.example/y.png"}}]}]}`,
+			`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x.example/y.png"}}]}]}`,
+		},
+		{
+			"extra_body is laid over", "m", `{"prompt_id":1,"prompt":"q","temperature":1,"extra_body":{"temperature":0,"top_k":3}}`,
+			`{"model":"m","messages":[{"role":"user","content":"q"}],"temperature":0,"top_k":3}`,
+		},
+		{
+			"reasoning models take another limit", "gpt-5-mini", `{"prompt_id":1,"prompt":"q","max_tokens":5}`,
+			`{"model":"gpt-5-mini","messages":[{"role":"user","content":"q"}],"max_completion_tokens":5}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, body, err := OpenAI{}.Request(&testEndpoint, c.model, parse(t, c.line))

@@ -111,8 +111,8 @@ func Authenticate(ctx context.Context, store storage.Keys, plain string) (client
 func generate() (plain, id string) {
 	var idBytes [8]byte
 	var secret [secretBytes]byte
-	rand.Read(idBytes[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
-	rand.Read(secret[:])  //nolint:errcheck // as above
+	rand.Read(idBytes[:])
+	rand.Read(secret[:])
 	id = idEncoding.EncodeToString(idBytes[:])[:idLen]
 	body := prefix + id + "_" + base62(secret[:], secretLen)
 	return body + checksum(body), id

@@ -140,7 +140,7 @@ func (h *Handler) take(ctx context.Context, j *job.Job, encoding string, b *body
 	if err != nil {
 		return nil, broken(b, err)
 	}
-	defer content.Close() //nolint:errcheck // it frees memory and has nothing to say
+	defer content.Close()
 	if j.Status == job.AwaitingUpload {
 		return h.keep(ctx, j, content, b)
 	}
