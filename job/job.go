@@ -58,6 +58,10 @@ type Job struct {
 	Acknowledged bool
 
 	Pace Pace // as its holder last told it
+
+	// Deleted hides the job from its client for good; it is erased once it is
+	// settled.
+	Deleted bool
 }
 
 // Settled tells whether nothing about the job changes any more.

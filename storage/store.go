@@ -21,6 +21,7 @@ type Store interface {
 	Jobs
 	Lanes
 	Outcomes
+	Deletion
 
 	// Secret returns the named secret of this deployment, 32 random bytes that
 	// are made at the first call and never change.
@@ -93,7 +94,8 @@ type Jobs interface {
 	// no prompts file) or ErrProviderDiffers if it can't.
 	CreateJob(ctx context.Context, j *job.Job, idem *Idempotency) (kept *job.Job, created bool, err error)
 
-	// Job returns a client's job. client "" finds any client's. ErrNotFound.
+	// Job returns a client's job, unless it is Deleted. client "" finds any
+	// client's, deleted ones too. ErrNotFound.
 	Job(ctx context.Context, client string, id job.ID) (*job.Job, error)
 
 	// ListJobs returns a page; more tells whether older jobs match.
@@ -117,6 +119,39 @@ type Jobs interface {
 	// upload and whose UploadExpiresAt is before at, except those for which
 	// busy returns true. It returns how many.
 	ExpireUploads(ctx context.Context, at time.Time, busy func(job.ID) bool) (int, error)
+}
+
+// Doomed is a job to be erased.
+type Doomed struct {
+	ID    job.ID
+	Files []string // the names that no other job refers to
+}
+
+// Deletion is how jobs go. A job is hidden at once (Delete, ExpireJobs), and
+// once it is settled its files are removed and then Erase forgets it: in this
+// order, so that a crash in between leaves a job that is still doomed, and no
+// file that nobody names.
+type Deletion interface {
+	// Delete hides a client's job for good, cancelling it first as Cancel does
+	// if it is not final. It returns the job after it. ErrNotFound, also for
+	// one that is deleted already.
+	Delete(ctx context.Context, client string, id job.ID, at time.Time) (*job.Job, error)
+	// ExpireJobs deletes all jobs that were settled before the given time and
+	// returns how many.
+	ExpireJobs(ctx context.Context, settledBefore time.Time) (int, error)
+	// Doomed lists deleted jobs that are settled, at most limit of them.
+	Doomed(ctx context.Context, limit int) ([]Doomed, error)
+	// Erase forgets a doomed job. ErrNotFound; *StateError if it is not doomed.
+	Erase(ctx context.Context, id job.ID) error
+	// Usage is what a client has.
+	Usage(ctx context.Context, client string) (Usage, error)
+}
+
+// Usage is what a client has, deleted jobs left out.
+type Usage struct {
+	Jobs  int   // of all states
+	Open  int   // not settled
+	Bytes int64 // of prompts files and parts; a file that several jobs share counts for each
 }
 
 // Lease is the right to decide for a lane.

@@ -45,7 +45,7 @@ func mayPass(err error) bool {
 }
 
 func newAPI(base, key string) *api {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // it is one
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	// A refusal comes before the upload, not after it.
 	transport.ExpectContinueTimeout = 5 * time.Second
 	transport.ResponseHeaderTimeout = 0 // the answer to an upload comes when it is checked
@@ -210,10 +210,6 @@ type wireJob struct {
 	BoundBy         *string           `json:"bound_by"`
 	EstimatedFinish *string           `json:"estimated_completion_at"`
 	Metadata        map[string]string `json:"metadata"`
-}
-
-func (j *wireJob) final() bool {
-	return j.Status == "COMPLETED" || j.Status == "FAILED" || j.Status == "CANCELLED"
 }
 
 // job asks for the whole job.

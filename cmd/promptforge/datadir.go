@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
@@ -38,6 +39,9 @@ func openMemory(dir string, maxActivePerClient int) (*memory, error) {
 	}
 	store, err := bolt.Open(filepath.Join(dir, storeName), bolt.Options{MaxActivePerClient: maxActivePerClient})
 	if err != nil {
+		if path := filepath.Join(dir, storeName); !strings.Contains(err.Error(), path) {
+			err = fmt.Errorf("the store %s cannot be opened: %w", path, err)
+		}
 		return nil, err
 	}
 	folder, err := files.OpenFolder(filepath.Join(dir, filesName))

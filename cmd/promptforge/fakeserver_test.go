@@ -98,7 +98,12 @@ func TestRefusalsInTheServersWords(t *testing.T) {
 		fmt.Fprint(w, `{"detail":"There is no such job."}`)
 	})
 	for _, args := range [][]string{
-		{"status", fakeID}, {"watch", fakeID}, {"results", fakeID, "--out", t.TempDir()}, {"cancel", fakeID}, {"delete", fakeID}, {"list"},
+		{"status", fakeID},
+		{"watch", fakeID},
+		{"results", fakeID, "--out", t.TempDir()},
+		{"cancel", fakeID},
+		{"delete", fakeID},
+		{"list"},
 		{"submit", promptsFile(t, 1), "--provider", "a", "--model", "b"},
 	} {
 		exec(t, f.env(), append([]string{"jobs"}, args...)...).wantSentence(t, 1, "promptforge: There is no such job.")
@@ -223,5 +228,21 @@ func TestUploadComesAgain(t *testing.T) {
 	got.want(t, 0, "2 prompts uploaded", "promptforge jobs watch "+fakeID)
 	if got.stdout != fakeID+"\n" || tries != 2 {
 		t.Errorf("stdout %q after %d tries", got.stdout, tries)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.HandleFunc("DELETE /v1/jobs/"+fakeID, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"job_id":%q,"status":"CANCELLED"}`, fakeID)
+	})
+	got := exec(t, f.env(), "jobs", "delete", fakeID)
+	got.want(t, 0)
+	if got.stdout != "The job "+fakeID+" is gone.\n" {
+		t.Errorf("stdout: %s", got.stdout)
+	}
+	if got := exec(t, f.env(), "jobs", "delete", fakeID, "--json"); got.stdout != `{"job_id":"`+fakeID+`","status":"CANCELLED"}`+"\n" {
+		t.Errorf("stdout: %s", got.stdout)
 	}
 }

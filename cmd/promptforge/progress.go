@@ -37,7 +37,7 @@ func (p *program) newProgress(detail func(snapshot) snapshot) progress {
 	if isTerminal(p.stderr) {
 		b := newBar(p, v)
 		v.start(time.Second, b.refresh)
-		return &withEnd{v, b.end}
+		return &withBar{withEnd{v, b.end}, b}
 	}
 	var last string
 	v.start(p.every, func(s snapshot) {
@@ -105,6 +105,19 @@ func (w *withEnd) end() {
 	w.then()
 }
 
+// withBar moves the bar with each update. The bar's decorators must not: they
+// run inside it, and would wait for themselves.
+type withBar struct {
+	withEnd
+	bar *bar
+}
+
+func (w *withBar) update(s snapshot) {
+	w.withEnd.update(s)
+	w.bar.bar.SetTotal(s.total, false)
+	w.bar.bar.SetCurrent(s.done)
+}
+
 // bar is the progress on a terminal.
 type bar struct {
 	view  *view
@@ -120,8 +133,6 @@ func newBar(p *program, v *view) *bar {
 	b.bar = b.all.New(0, mpb.BarStyle().Rbound("]").Lbound("["),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
 			s, _ := v.get()
-			b.bar.SetTotal(s.total, false)
-			b.bar.SetCurrent(s.done)
 			return s.counted()
 		}, decor.WC{W: 18})),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
@@ -206,7 +217,7 @@ func (s snapshot) left() time.Duration {
 	if minutes > 60*24*365 {
 		return 0
 	}
-	return time.Duration(minutes * float64(time.Minute))
+	return max(time.Second, time.Duration(minutes*float64(time.Minute)))
 }
 
 func (s snapshot) line() string {

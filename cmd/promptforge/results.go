@@ -195,7 +195,7 @@ func (d *download) try(ctx context.Context, name, target string) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	defer out.Close() //nolint:errcheck // it was synced and closed before it counts
+	defer out.Close() // it was synced and closed before it counts
 	have, err := out.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err

@@ -6,12 +6,13 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/promptforge/promptforge/simulator"
+	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/results"
 )
 
 func runArgs(file string, more ...string) []string {
@@ -181,17 +182,15 @@ func TestRunStopsAndGoesOn(t *testing.T) {
 	}
 }
 
-// SIGKILL at any moment: what was recorded is not sent again, so that at most
-// what was in flight is bought twice.
+// SIGKILL at any moment: a prompt whose answer is recorded is never sent again.
 func TestRunSurvivesSIGKILL(t *testing.T) {
 	t.Parallel()
 	sim := simulate(t, simulator.Config{Latency: 2 * time.Millisecond})
 	file := promptsFile(t, 600)
 	out := filepath.Join(t.TempDir(), "out")
-	const inFlight = 8
-	kills := 0
+	sent := map[int]int64{} // how often a prompt had been sent when its answer was recorded
 	for _, at := range []int{1, 90, 170} {
-		child := osexec.CommandContext(t.Context(), os.Args[0], runArgs(file, "--out", out, "--max-in-flight", strconv.Itoa(inFlight))...)
+		child := osexec.CommandContext(t.Context(), os.Args[0], runArgs(file, "--out", out, "--max-in-flight", "8")...)
 		child.Env = append(os.Environ(), beProgram+"=1", "OPENAI_API_KEY=any", "OPENAI_BASE_URL="+sim.url)
 		var stderr bytes.Buffer
 		child.Stderr = &stderr
@@ -208,19 +207,50 @@ func TestRunSurvivesSIGKILL(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-ended
-			kills++
 		case err := <-ended:
 			t.Fatalf("it ended by itself: %v\n%s", err, stderr.String())
 		}
+		for _, line := range recorded(t, out) {
+			if _, known := sent[line]; !known {
+				sent[line] = sim.PromptStats(promptOf(line)).Requests
+			}
+		}
+	}
+	if len(sent) == 0 || len(sent) == 600 {
+		t.Errorf("%d answers were recorded before the kills", len(sent))
 	}
 	exec(t, sim.env(), runArgs(file, "--out", out)...).want(t, 0, "Going on")
 	if n := len(answers(t, out)); n != 600 {
 		t.Errorf("%d answers", n)
 	}
-	// What the committer had gathered and not yet synced was in flight, too.
-	if stats := sim.Stats(); stats.AnsweredMoreThanOnce > int64(kills*inFlight) {
-		t.Errorf("%d prompts were bought twice after %d kills", stats.AnsweredMoreThanOnce, kills)
+	for line, before := range sent {
+		if now := sim.PromptStats(promptOf(line)).Requests; now != before {
+			t.Errorf("prompt %d was sent %d times more after its answer was recorded", line, now-before)
+		}
 	}
+}
+
+// recorded reads the lines that have an outcome in the state of a dead run.
+func recorded(t *testing.T, out string) (found []int) {
+	t.Helper()
+	m, err := openMemory(filepath.Join(out, stateName), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, _, err := m.store.ListJobs(t.Context(), storage.ListQuery{Client: runClient, Limit: 1})
+	if err != nil || len(jobs) != 1 {
+		t.Fatalf("%d jobs, %v", len(jobs), err)
+	}
+	for item, err := range results.After(t.Context(), m.store, m.files, jobs[0].ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, int(item.Outcome.Line))
+	}
+	if err := m.close(nil); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func TestTwoRunsInOneFolder(t *testing.T) {

@@ -165,15 +165,15 @@ func (c *serveCmd) greet(p *program, m *memory, srv *server.Server) error {
 	if c.TLSCert != "" {
 		scheme = "https"
 	}
-	fmt.Fprintf(p.stdout, "listening url=%s://%s grpc=%s\n", scheme, srv.HTTPAddr(), srv.GRPCAddr())
 	fmt.Fprintf(p.stderr, "PromptForge %s serves REST on %s://%s and gRPC on %s; everything is kept in %s.\n",
 		version, scheme, srv.HTTPAddr(), srv.GRPCAddr(), c.DataDir)
-	has, err := m.hasKey(p.ctx)
+	has, err := m.hasKey(context.WithoutCancel(p.ctx))
 	if err != nil {
 		return fmt.Errorf("looking for API keys: %w", err)
 	}
 	if !has {
 		fmt.Fprintf(p.stderr, "There is no API key yet. Make one for a client, also while the server runs:\n  promptforge keys create CLIENT --data-dir %s\n", quote(c.DataDir))
 	}
+	fmt.Fprintf(p.stdout, "listening url=%s://%s grpc=%s\n", scheme, srv.HTTPAddr(), srv.GRPCAddr())
 	return nil
 }

@@ -85,8 +85,10 @@ func TestServeRefusesAHeldFolder(t *testing.T) {
 func TestServeRefusesADamagedStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, storeName), strings.Repeat("no store", 1000))
+	write(t, filepath.Join(dir, storeName), strings.Repeat("no store", 8192))
 	exec(t, nil, "serve", "--data-dir", dir).wantSentence(t, 1, filepath.Join(dir, storeName), "damaged")
+	write(t, filepath.Join(dir, storeName), "cut")
+	exec(t, nil, "serve", "--data-dir", dir).wantSentence(t, 1, filepath.Join(dir, storeName))
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
 	exec(t, nil, "serve", "--data-dir", file).wantSentence(t, 1, file, "cannot be made")

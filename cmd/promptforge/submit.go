@@ -189,7 +189,7 @@ func compressed(r io.ReadCloser) io.ReadCloser {
 				err = z.Close()
 			}
 		}
-		in.CloseWithError(err) //nolint:errcheck // it always returns nil
+		in.CloseWithError(err)
 	}()
 	return out
 }

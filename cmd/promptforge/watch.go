@@ -48,7 +48,6 @@ type watcher struct {
 	last      wireJob
 	show      progress
 	meter     meter
-	base      int64 // outcomes when watching began, so that the rate is of now
 }
 
 func (w *watcher) run() error {

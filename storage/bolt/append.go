@@ -19,7 +19,21 @@ type appender struct {
 	arena  []byte // bbolt wants values to live as long as the transaction
 }
 
-const arenaBytes = 256 << 10
+// encodedAround is more than an outcome's fixed fields take.
+const encodedAround = 64
+
+func encodedSize(o *job.Outcome) int {
+	return len(o.Public) + len(o.Response) + len(o.RequestID) + encodedAround
+}
+
+// reserve makes room for outcomes to come.
+func (a *appender) reserve(outcomes []*job.Outcome) {
+	size := 0
+	for _, o := range outcomes {
+		size += encodedSize(o)
+	}
+	a.arena = make([]byte, 0, size)
+}
 
 func (a *appender) add(o *job.Outcome) error {
 	r := a.record
@@ -54,9 +68,8 @@ func (a *appender) open(n int64) error {
 }
 
 func (a *appender) encode(o *job.Outcome) []byte {
-	size := len(o.Public) + len(o.Response) + len(o.RequestID) + 64
-	if cap(a.arena)-len(a.arena) < size {
-		a.arena = make([]byte, 0, max(arenaBytes, size))
+	if size := encodedSize(o); cap(a.arena)-len(a.arena) < size {
+		a.arena = make([]byte, 0, size)
 	}
 	begin := len(a.arena)
 	a.arena = o.AppendBinary(a.arena)

@@ -4,6 +4,15 @@ package bolt
 type clientRecord struct {
 	Jobs    uint64 `json:"jobs"`    // created
 	Uploads uint64 `json:"uploads"` // completed
+
+	Usage usageRecord `json:"usage,omitzero"`
+}
+
+// usageRecord is storage.Usage as it is kept.
+type usageRecord struct {
+	Jobs  int   `json:"jobs"`
+	Open  int   `json:"open"`
+	Bytes int64 `json:"bytes"`
 }
 
 // count changes a client's counters and returns them.

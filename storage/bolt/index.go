@@ -36,8 +36,8 @@ type entry struct {
 }
 
 // entries are the places where a job stands besides the list of its client:
-// what Work, Promote and ExpireUploads walk, so that they never pass over
-// settled jobs.
+// what Work, Promote, ExpireUploads, ExpireJobs and Doomed walk, so that none of
+// them passes over jobs that are not meant.
 func (r *record) entries() []entry {
 	j := &r.job
 	switch {
@@ -50,6 +50,10 @@ func (r *record) entries() []entry {
 			{string(bucketTurns), string(key{}.text(j.Client).number(r.uploadSeq))},
 			{string(bucketWork), string(key{}.number(r.uploadSeq))},
 		}
+	case j.Settled() && j.Deleted:
+		return []entry{{string(bucketDoomed), string(key{}.id(j.ID))}}
+	case j.Settled():
+		return []entry{{string(bucketSettled), string(key{}.time(j.SettledAt).id(j.ID))}}
 	}
 	return nil
 }

@@ -17,8 +17,10 @@ type record struct {
 	uploadSeq   uint64 // the n-th upload of the whole store
 	lastSegment int64  // the highest segment number that was given out
 	segments    []storage.Segment
-	indexed     []entry // where it stands in the indexes as they are now
-	changed     bool    // not flushed yet
+	partBytes   int64       // of the parts that it lists
+	counted     usageRecord // what of it stands in its client's usage
+	indexed     []entry     // where it stands in the indexes as they are now
+	changed     bool        // not flushed yet
 }
 
 // jobRecord is a record as it is kept.
@@ -67,6 +69,9 @@ type jobRecord struct {
 
 	Pace paceRecord `json:"pace,omitzero"`
 
+	Deleted bool `json:"deleted,omitzero"`
+
+	PartBytes   int64           `json:"part_bytes,omitzero"`
 	LastSegment int64           `json:"last_segment,omitzero"`
 	Segments    []segmentRecord `json:"segments,omitempty"`
 }
@@ -183,6 +188,8 @@ func newJobRecord(r *record) *jobRecord {
 		RequestsSent: j.RequestsSent, PossiblyRepaid: j.PossiblyRepaid,
 		Lane: laneName(j.Lane), Term: termBytes(j.Term), SentThrough: j.SentThrough, Released: j.Released, Acknowledged: j.Acknowledged,
 		Pace:        paceRecord(j.Pace),
+		Deleted:     j.Deleted,
+		PartBytes:   r.partBytes,
 		LastSegment: r.lastSegment,
 	}
 	for _, s := range r.segments {
@@ -196,7 +203,7 @@ func decodeRecord(encoded []byte) (*record, error) {
 	if err := json.Unmarshal(encoded, &k); err != nil {
 		return nil, err
 	}
-	r := &record{uploadSeq: k.UploadSeq, lastSegment: k.LastSegment}
+	r := &record{uploadSeq: k.UploadSeq, lastSegment: k.LastSegment, partBytes: k.PartBytes}
 	r.job = job.Job{
 		ID: job.ID(k.ID), Client: k.Client, Seq: k.Seq, Status: job.Status(k.Status), Provider: k.Provider, Model: k.Model,
 		MaxRetries: k.MaxRetries, RPM: k.RPM, TPM: k.TPM, Metadata: k.Metadata, WebhookURL: k.WebhookURL,
@@ -208,12 +215,12 @@ func decodeRecord(encoded []byte) (*record, error) {
 		Totals:  job.Totals(k.Totals), PromptTokens: k.PromptTokens, CompletionTokens: k.CompletionTokens,
 		RequestsSent: k.RequestsSent, PossiblyRepaid: k.PossiblyRepaid,
 		Lane: job.Lane(k.Lane), Term: termOf(k.Term), SentThrough: k.SentThrough, Released: k.Released, Acknowledged: k.Acknowledged,
-		Pace: job.Pace(k.Pace),
+		Pace: job.Pace(k.Pace), Deleted: k.Deleted,
 	}
 	for _, s := range k.Segments {
 		r.segments = append(r.segments, storage.Segment{N: s.N, Range: s.Range.value(), Bytes: s.Bytes, Frozen: s.Frozen})
 	}
-	r.indexed = r.entries()
+	r.indexed, r.counted = r.entries(), r.usage()
 	return r, nil
 }
 

@@ -98,7 +98,7 @@ func (s *Store) Job(ctx context.Context, client string, id job.ID) (*job.Job, er
 	if err != nil {
 		return nil, err
 	}
-	if client != "" && r.job.Client != client {
+	if client != "" && (r.job.Client != client || r.job.Deleted) {
 		return nil, storage.ErrNotFound
 	}
 	return &r.job, nil
@@ -120,7 +120,7 @@ func (s *Store) ListJobs(ctx context.Context, q storage.ListQuery) (page []*job.
 			if err != nil {
 				return nil, false, err
 			}
-			if len(q.Statuses) > 0 && !slices.Contains(q.Statuses, r.job.Status) {
+			if r.job.Deleted || len(q.Statuses) > 0 && !slices.Contains(q.Statuses, r.job.Status) {
 				continue
 			}
 			if len(page) == q.Limit {

@@ -33,13 +33,14 @@ func (t *tx) job(id job.ID) (*record, error) {
 	return r, nil
 }
 
-// jobOf loads a client's job; client "" finds any client's. ErrNotFound.
+// jobOf loads a client's job, unless it is deleted; client "" finds any.
+// ErrNotFound.
 func (t *tx) jobOf(client string, id job.ID) (*record, error) {
 	r, err := t.job(id)
 	if err != nil {
 		return nil, err
 	}
-	if client != "" && r.job.Client != client {
+	if client != "" && (r.job.Client != client || r.job.Deleted) {
 		return nil, storage.ErrNotFound
 	}
 	return r, nil
@@ -64,6 +65,9 @@ func (t *tx) flush() error {
 			continue
 		}
 		if err := t.reindex(r); err != nil {
+			return err
+		}
+		if err := t.account(r); err != nil {
 			return err
 		}
 		encoded, err := json.Marshal(newJobRecord(r))

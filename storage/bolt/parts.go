@@ -68,14 +68,15 @@ func (t *tx) list(r *record, p storage.Part) error {
 	r.job.CompletedCount += p.Results
 	r.job.FailedCount += p.Outcomes - p.Results
 	r.job.Totals = r.job.Totals.Plus(p.Totals)
-	return t.listPart(r.job.ID, p)
+	return t.listPart(r, p)
 }
 
 // listPart lists a part.
-func (t *tx) listPart(id job.ID, p storage.Part) error {
+func (t *tx) listPart(r *record, p storage.Part) error {
+	r.partBytes += p.Bytes
 	if err := t.refer(p.Name); err != nil {
 		return err
 	}
-	return t.putJSON(t.bucket(bucketParts), partKey(id, p.FirstOffset),
+	return t.putJSON(t.bucket(bucketParts), partKey(r.job.ID, p.FirstOffset),
 		&partRecord{p.Name, p.Bytes, p.SHA256[:], newRangeRecord(p.Range), p.ResultsOnly})
 }

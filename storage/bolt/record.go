@@ -81,6 +81,7 @@ func (t *tx) accept(r *record, outcomes []*job.Outcome) (accepted int, err error
 	// unless the transaction commits.
 	t.touched[r.job.ID] = struct{}{}
 	a := appender{tx: t, record: r}
+	a.reserve(outcomes)
 	for _, o := range outcomes {
 		if r.job.Open() == 0 || !done.CheckedAdd(uint32(o.Line)) {
 			continue

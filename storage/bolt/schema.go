@@ -21,6 +21,8 @@ var (
 	bucketPending     = []byte("pending")
 	bucketTurns       = []byte("turns")
 	bucketWork        = []byte("work")
+	bucketSettled     = []byte("settled")
+	bucketDoomed      = []byte("doomed")
 	bucketClients     = []byte("clients")
 	bucketDone        = []byte("done")
 	bucketFailed      = []byte("failed")
@@ -37,7 +39,7 @@ var (
 
 func buckets() [][]byte {
 	return [][]byte{
-		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketClients,
+		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketSettled, bucketDoomed, bucketClients,
 		bucketDone, bucketFailed, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
 		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets,
 	}

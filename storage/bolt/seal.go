@@ -72,7 +72,7 @@ func (t *tx) seal(r *record, part *storage.NewPart) error {
 	if err := t.putSealed(id, done, failed); err != nil {
 		return err
 	}
-	if err := t.listPart(id, part.Part); err != nil {
+	if err := t.listPart(r, part.Part); err != nil {
 		return err
 	}
 	if err := t.bucket(bucketOutcomes).DeleteBucket(segmentKey(id, r.segments[0].N)); err != nil {

@@ -235,9 +235,9 @@ func (d *Folder) publish(temporary, name string) error {
 	if err := d.name(temporary, path); err != nil {
 		return err
 	}
-	os.Remove(temporary) // a second name of the file; if it stays, the next OpenFolder removes it
+	_ = os.Remove(temporary) // a second name of the file; if it stays, the next OpenFolder removes it
 	if err := d.sys.syncDir(filepath.Dir(path)); err != nil {
-		os.Remove(path)
+		_ = os.Remove(path) // no list names it
 		return err
 	}
 	return nil
@@ -279,7 +279,7 @@ func nameByRename(temporary, path string) error {
 		return err
 	}
 	if err := errors.Join(f.Close(), os.Rename(temporary, path)); err != nil {
-		os.Remove(path)
+		_ = os.Remove(path) // no list names it
 		return err
 	}
 	return nil
@@ -392,8 +392,8 @@ func (f *newFile) Discard() {
 	}
 	f.ended = true
 	f.failed = os.ErrClosed
-	f.f.Close()           // closed already after a Commit that failed late
-	os.Remove(f.f.Name()) // if it stays, the next OpenFolder removes it
+	f.f.Close()               // closed already after a Commit that failed late
+	_ = os.Remove(f.f.Name()) // if it stays, the next OpenFolder removes it
 }
 
 type file struct {

@@ -172,7 +172,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if PromptsName(id) == PromptsName(id) || PartName(id, job.Term{}, 1) == PartName(id, job.Term{}, 1) {
+	prompts, part := PromptsName(id), PartName(id, job.Term{}, 1)
+	if prompts == PromptsName(id) || part == PartName(id, job.Term{}, 1) {
 		t.Error("one name twice")
 	}
 }

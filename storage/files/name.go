@@ -23,7 +23,7 @@ func PartName(id job.ID, term job.Term, n int64) string {
 
 func random() string {
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
 

@@ -26,7 +26,7 @@ const keyBytes = 32
 // hashes are still being merged.
 func newUnique(ctx context.Context, fs storage.Files, memory int) *unique {
 	key := make([]byte, keyBytes, 2*keyBytes+job.MaxPromptIDBytes)
-	rand.Read(key) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(key)
 	return &unique{
 		key:    key,
 		hashes: newSorter(ctx, fs, memory*2/3),

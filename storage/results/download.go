@@ -118,7 +118,7 @@ func (d *Download) CopyRange(ctx context.Context, w io.Writer, from, length int6
 		return fmt.Errorf("%d bytes from %d of %s: it has %d", length, from, d.name, d.size)
 	}
 	r := &reader{d: d, stream: stream{ctx: ctx, store: d.store, files: d.files, id: d.job}, at: from, to: from + length}
-	defer r.Close()
+	defer r.reset()
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	// Not io.Copy, which may hand the reader to w for larger bites.
@@ -161,7 +161,7 @@ func (r *reader) Read(b []byte) (int, error) {
 	n := 0
 	for n < len(b) && r.at < r.to {
 		if err := r.line(); err != nil {
-			r.Close() // a Read after it begins anew at this place
+			r.reset() // a Read after it begins anew at this place
 			return n, err
 		}
 		m := copy(b[n:], r.left[:min(int64(len(r.left)), r.to-r.at)])
@@ -270,14 +270,19 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 		return r.at, errors.New("a place before the beginning")
 	}
 	if offset != r.at {
-		r.Close()
+		r.reset()
 		r.at = offset
 	}
 	return offset, nil
 }
 
 func (r *reader) Close() error {
+	r.reset()
+	return nil
+}
+
+// reset frees what is open; the next Read begins anew at its place.
+func (r *reader) reset() {
 	r.stream.close()
 	r.open = false
-	return nil
 }
