@@ -107,6 +107,7 @@ func (l *lane) probe(now time.Time) time.Time {
 	if h.kind == outage && h.canary && open < canaryBelow {
 		h.canary = false
 		l.inFlight++
+		l.anyRun().account.requests.Add(1)
 		l.emit(command{verb: doCanary})
 		return time.Time{}
 	}
@@ -120,6 +121,16 @@ func (l *lane) probe(now time.Time) time.Time {
 	it.probe = true
 	l.leaves(now, it)
 	return time.Time{}
+}
+
+// anyRun is a run that a canary is booked on.
+func (l *lane) anyRun() *run {
+	for _, r := range l.runs {
+		if !r.draining {
+			return r
+		}
+	}
+	return l.runs[0]
 }
 
 // probeItem picks the prompt that has waited longest, so that probes go out
@@ -194,9 +205,8 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	h.probes++
 	switch {
 	case a.Class == provider.Fatal && h.kind != refusal:
-		since := h.since
+		// MaxHold counts from the refusal, not from what held before.
 		*h = *newRefusal(now, a)
-		h.since = since
 		return
 	case a.Class == provider.UsedUp:
 		since := h.since

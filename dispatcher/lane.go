@@ -51,6 +51,7 @@ type lane struct {
 	succeeded bool // it had a success at some time, remembered over restarts
 	stopping  bool
 	blocked   string // the store's trouble; empty: none
+	blockedAt time.Time
 	bound     rate.Bound
 }
 
@@ -340,7 +341,7 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 		p.HoldReason, p.HeldSince, p.HeldUntil = l.hold.reason, l.hold.since, l.hold.until
 	}
 	if l.blocked != "" {
-		p.HoldReason = l.blocked
+		p.HoldReason, p.HeldSince, p.HeldUntil = l.blocked, l.blockedAt, time.Time{}
 	}
 	return p
 }

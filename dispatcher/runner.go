@@ -108,7 +108,9 @@ func (r *laneRunner) cancel(x *run) {
 func (r *laneRunner) stop() { r.post(func(time.Time) { r.lane.stopping = true }) }
 
 // block stops sending while the store takes no writes; an empty reason ends it.
-func (r *laneRunner) block(reason string) { r.post(func(time.Time) { r.lane.blocked = reason }) }
+func (r *laneRunner) block(reason string) {
+	r.post(func(now time.Time) { r.lane.blocked, r.lane.blockedAt = reason, now })
+}
 
 // loop runs until the lane was stopped and nothing is under way.
 func (r *laneRunner) loop() {
@@ -272,7 +274,10 @@ func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
 	r.gone(x)
 }
 
+// sealAll seals everything of a job, once its account is told: after the end
+// the store takes nothing more.
 func (r *laneRunner) sealAll(x *run) {
+	r.d.commit.flush()
 	r.insist(func(ctx context.Context) error { return r.d.seal.all(ctx, x.id, r.lease.Term) })
 }
 

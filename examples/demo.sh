@@ -15,6 +15,8 @@ case $prompts in /*) ;; *) prompts=$PWD/$prompts ;; esac
 case $out in /*) ;; *) out=$PWD/$out ;; esac
 cd "$here/.."
 
+[ -f "$prompts" ] || { echo "There is no file $prompts." >&2; exit 1; }
+
 # What is set for a real server is not meant for this one.
 for name in $(env | sed -n 's/^\(PROMPTFORGE_[A-Z_]*\)=.*/\1/p'); do
 	unset "$name"

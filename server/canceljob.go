@@ -47,10 +47,14 @@ func (s *service) holderStopped(ctx context.Context, j *job.Job, changed <-chan 
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		var err error
-		if j, err = s.store.Job(ctx, j.Client, j.ID); err != nil {
+		now, err := s.store.Job(ctx, "", j.ID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil // it was deleted, and is erased already
+		}
+		if err != nil {
 			return fromStore(err)
 		}
+		j = now
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ type Config struct {
 	ResultsURLTTL  time.Duration // 0: 1 hour
 	MaxUploadBytes int64         // of an upload after decompression; 0: 20 GiB
 
+	// Retention is how long a job is kept after it is settled. 0: 30 days.
+	Retention time.Duration
+
 	// DataDir is the folder of the admin socket, admin.sock. Empty: none.
 	DataDir string
 
@@ -64,6 +67,7 @@ const (
 	defaultUploadURLTTL   = 15 * time.Minute
 	defaultResultsURLTTL  = time.Hour
 	defaultMaxUploadBytes = 20 << 30
+	defaultRetention      = 30 * 24 * time.Hour
 	defaultDrainTimeout   = 10 * time.Second
 )
 
@@ -82,6 +86,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.UploadURLTTL, defaultUploadURLTTL)
 	setDefault(&c.ResultsURLTTL, defaultResultsURLTTL)
 	setDefault(&c.MaxUploadBytes, defaultMaxUploadBytes)
+	setDefault(&c.Retention, defaultRetention)
 	setDefault(&c.DrainTimeout, defaultDrainTimeout)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c, errors.New("--tls-cert and --tls-key go together: give both or neither")

@@ -136,10 +136,18 @@ func errorCases() []errorCase {
 			return e.conn.Invoke(e.as(e.key), "/promptforge.v1.JobService/PutJob", &promptforgev1.InitJobRequest{}, &promptforgev1.InitJobResponse{})
 		},
 	}, {
-		name: "deletion", kind: problem.MethodNotAllowed,
-		rest: func(e *env) reply { return e.rest("DELETE", "/v1/jobs/"+e.init().GetJobId(), "") },
+		name: "deletion of a deleted job", kind: problem.NotFound,
+		rest: func(e *env) reply {
+			id := e.init().GetJobId()
+			e.rest("DELETE", "/v1/jobs/"+id, "")
+			return e.rest("DELETE", "/v1/jobs/"+id, "")
+		},
 		grpc: func(e *env) error {
-			_, err := e.api.DeleteJob(e.as(e.key), &promptforgev1.DeleteJobRequest{JobId: e.init().GetJobId()})
+			req := &promptforgev1.DeleteJobRequest{JobId: e.init().GetJobId()}
+			if _, err := e.api.DeleteJob(e.as(e.key), req); err != nil {
+				return err
+			}
+			_, err := e.api.DeleteJob(e.as(e.key), req)
 			return err
 		},
 	}, {

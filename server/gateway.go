@@ -42,11 +42,16 @@ type gateway struct {
 	client promptforgev1.JobServiceClient
 }
 
+// grpc-gateway keeps the query parser in a variable of its package, which is
+// written here once, since two servers may start at the same time.
+func init() {
+	runtime.NewServeMux(runtime.SetQueryParameterParser(pjson.QueryParser{}))
+}
+
 func newGateway(conn grpc.ClientConnInterface) (*gateway, error) {
 	drop := func(string) (string, bool) { return "", false }
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, pjson.Marshaler{}),
-		runtime.SetQueryParameterParser(pjson.QueryParser{}),
 		runtime.WithForwardResponseOption(accepted),
 		runtime.WithErrorHandler(gatewayError),
 		runtime.WithRoutingErrorHandler(routingError),

@@ -42,6 +42,7 @@ func openStore(t *testing.T) storage.Store {
 type env struct {
 	*Server
 	t      *testing.T
+	dir    string        // of the files
 	store  storage.Store // what is below the server's, if that is wrapped
 	key    string        // of the client "acme"
 	api    promptforgev1.JobServiceClient
@@ -111,10 +112,11 @@ func (offersOnly) Offered(provider, model string) error {
 func start(t *testing.T, options ...func(*Config)) *env {
 	t.Helper()
 	store := openStore(t)
-	folder, err := files.OpenFolder(t.TempDir())
+	dir := t.TempDir()
+	folder, err := files.OpenFolder(dir)
 	must(t, err)
 	e := &env{
-		t: t, store: store, log: &lockedBuffer{}, clock: &clock{now: testNow},
+		t: t, store: store, dir: dir, log: &lockedBuffer{}, clock: &clock{now: testNow},
 		scheme: "http://",
 		leases: map[job.ID]storage.Lease{},
 		http:   &http.Client{Transport: &http.Transport{}},

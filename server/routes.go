@@ -46,9 +46,6 @@ func gatewayRoutes() []route {
 	all := []route{newRoute(http.MethodGet, eventsPattern)}
 	methods := promptforgev1.File_promptforge_v1_job_service_proto.Services().ByName("JobService").Methods()
 	for i := range methods.Len() {
-		if methods.Get(i).Name() == "DeleteJob" {
-			continue // it refuses as yet, so no Allow may name it
-		}
 		rule, ok := proto.GetExtension(methods.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule)
 		if !ok || rule == nil {
 			continue

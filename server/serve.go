@@ -29,6 +29,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		group.Go(func() error { return ignoreClosed(s.admin.Serve(s.adminListener), "the admin socket") })
 	}
 	group.Go(func() error { s.sweep(running); return nil })
+	group.Go(func() error { s.erase(running); return nil })
 	s.cfg.Log.Info("serving", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(), "url", s.publicURL(), "version", s.cfg.Version)
 	<-running.Done()
 	stopErr := s.stop()

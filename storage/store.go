@@ -89,8 +89,8 @@ type Jobs interface {
 	// another request. idem may be nil.
 	//
 	// A job with ContinueFrom takes over that job's prompts file, its results
-	// and their parts (not its error records), and begins as QUEUED or
-	// PENDING. ErrNotFound, *StateError (the other job is not settled, or has
+	// and the error records of lines that cannot be used (not those of prompts,
+	// which are tried again), and begins as QUEUED or PENDING. ErrNotFound, *StateError (the other job is not settled, or has
 	// no prompts file) or ErrProviderDiffers if it can't.
 	CreateJob(ctx context.Context, j *job.Job, idem *Idempotency) (kept *job.Job, created bool, err error)
 

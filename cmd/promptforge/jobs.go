@@ -170,8 +170,8 @@ func (f *serverFlags) change(p *program, method, path, done string) error {
 }
 
 type jobsListCmd struct {
-	Status []string `help:"Only jobs in this state, such as PROCESSING; may come several times." placeholder:"STATUS" sep:","`
-	Limit  count    `help:"At most so many." default:"100" placeholder:"N"`
+	Status string `help:"Only jobs in this state, such as PROCESSING." placeholder:"STATUS"`
+	Limit  count  `help:"At most so many." default:"100" placeholder:"N"`
 	serverFlags
 }
 
@@ -182,12 +182,12 @@ func (c *jobsListCmd) Run(p *program) error {
 		return err
 	}
 	query := url.Values{}
-	for _, word := range c.Status {
-		status, err := job.ParseStatus(strings.ToUpper(word))
+	if c.Status != "" {
+		status, err := job.ParseStatus(strings.ToUpper(c.Status))
 		if err != nil {
-			return fmt.Errorf("--status: %q is no status; there are %s", word, strings.Trim(fmt.Sprint(job.Statuses()), "[]"))
+			return fmt.Errorf("--status: %q is no status; there are %s", c.Status, strings.Trim(fmt.Sprint(job.Statuses()), "[]"))
 		}
-		query.Add("status", status.String())
+		query.Set("status", status.String())
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
 	if !c.JSON {

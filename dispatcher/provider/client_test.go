@@ -12,7 +12,7 @@ import (
 	"github.com/promptforge/promptforge/job"
 )
 
-func newTestClient(t *testing.T, h http.HandlerFunc) *Client {
+func newTestClient(t *testing.T, timeout time.Duration, h http.HandlerFunc) *Client {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Only a request that was read to its end tells when its client leaves.
@@ -21,7 +21,7 @@ func newTestClient(t *testing.T, h http.HandlerFunc) *Client {
 	}))
 	e := testEndpoint
 	e.BaseURL = srv.URL + "/v1"
-	c := NewClient(e, ClientConfig{InFlight: 4, Timeout: 200 * time.Millisecond, Model: "m"})
+	c := NewClient(e, ClientConfig{InFlight: 4, Timeout: timeout, Model: "m"})
 	t.Cleanup(func() {
 		c.Close()
 		srv.CloseClientConnections()
@@ -40,7 +40,7 @@ func send(t *testing.T, c *Client) Answer {
 }
 
 func TestClientKeepsTheWholeAnswerAsOneLine(t *testing.T) {
-	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
+	c := newTestClient(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/chat/completions" || r.Header.Get("Authorization") != "Bearer sk-canary" {
 			t.Errorf("%s with %q", r.URL.Path, r.Header.Get("Authorization"))
 		}
@@ -88,7 +88,11 @@ func TestClientFailures(t *testing.T) {
 		}, Transient, job.CodeServerError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := send(t, newTestClient(t, c.serve))
+			timeout := time.Minute
+			if c.code == job.CodeTimeout {
+				timeout = 100 * time.Millisecond
+			}
+			a := send(t, newTestClient(t, timeout, c.serve))
 			if a.Class != c.class || a.Code != c.code {
 				t.Errorf("it means %s %q, want %s %q: %s", a.Class, a.Code, c.class, c.code, a.Message)
 			}

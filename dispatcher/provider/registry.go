@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -64,7 +65,7 @@ func NewRegistry(configured map[string]Config, getenv func(string) string) (*Reg
 	for name, cfg := range configured {
 		if b, ok := builtin[name]; ok {
 			if cfg.BaseURL == "" {
-				cfg.BaseURL = b.baseURL
+				cfg.BaseURL = cmp.Or(getenv(b.baseEnv), b.baseURL)
 			}
 			if cfg.APIKeys == nil {
 				cfg.APIKeys = []KeyRef{{Env: b.keyEnv}}

@@ -1,8 +1,6 @@
 package bolt
 
 import (
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -22,7 +20,8 @@ func (t *tx) continued(j *job.Job) (*record, error) {
 }
 
 // takeOver gives a new job the prompts and the results of a settled one, and
-// puts it in the queue. Its parts are the other's, without the error records;
+// puts it in the queue. Its parts are the other's, without the error records of
+// prompts, which are sent again;
 // results that the other never sealed are copied.
 func (t *tx) takeOver(r, source *record) error {
 	j := &r.job
@@ -35,13 +34,18 @@ func (t *tx) takeOver(r, source *record) error {
 	if err != nil {
 		return err
 	}
+	// The outcomes of lines that cannot be used came first, and stay.
+	unusableCount := j.PromptCount - j.Prompts.Usable
 	for _, p := range parts {
-		if p.Results == 0 {
+		switch {
+		case p.FirstOffset <= unusableCount:
+		case p.Results == 0:
 			continue
+		default:
+			p.ResultsOnly = true
+			p.FirstOffset, p.Outcomes = j.Outcomes()+1, p.Results
+			p.Totals, p.Split = resultsOnly(p.Totals), resultsOnly(p.Split)
 		}
-		p.ResultsOnly = true
-		p.FirstOffset, p.Outcomes = j.Outcomes()+1, p.Results
-		p.Totals, p.Split = resultsOnly(p.Totals), resultsOnly(p.Split)
 		if err := t.list(r, p); err != nil {
 			return err
 		}
@@ -53,8 +57,16 @@ func (t *tx) takeOver(r, source *record) error {
 	if err != nil {
 		return err
 	}
+	unusable, err := readBitmap(t.bucket(bucketUnusable), source.job.ID)
+	if err != nil {
+		return err
+	}
+	failed.AndNot(unusable)
 	done.AndNot(failed)
-	if err := t.putSealed(j.ID, done, roaring.New()); err != nil {
+	if err := t.putSealed(j.ID, done, unusable); err != nil {
+		return err
+	}
+	if err := t.putUnusable(j.ID, unusable); err != nil {
 		return err
 	}
 	return t.enqueue(r)

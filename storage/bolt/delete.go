@@ -153,7 +153,7 @@ func (t *tx) forgetJob(r *record) error {
 	if err := t.delete(t.bucket(bucketList), key{}.text(r.job.Client).number(r.job.Seq)); err != nil {
 		return err
 	}
-	for _, b := range [][]byte{bucketDone, bucketFailed, bucketJobs} {
+	for _, b := range [][]byte{bucketDone, bucketFailed, bucketUnusable, bucketJobs} {
 		if err := t.delete(t.bucket(b), []byte(id)); err != nil {
 			return err
 		}

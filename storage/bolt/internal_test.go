@@ -174,7 +174,7 @@ func TestCommitFails(t *testing.T) {
 		broken bool
 	}{
 		{"full disk", &errPath{syscall.ENOSPC}, false, false},
-		{"quota", errQuota, false, false},
+		{"quota", syscall.EDQUOT, false, false},
 		{"I/O error", syscall.EIO, false, true},
 		{"I/O error after the write", syscall.EIO, true, true},
 		{"full disk after the write", syscall.ENOSPC, true, false},

@@ -204,7 +204,6 @@ func (t *tx) end(r *record, to job.Status, reason string, at time.Time) error {
 	r.job.Status = to
 	r.job.FailureReason = reason
 	r.job.CompletedAt = utc(at)
-	r.job.Pace = job.Pace{}
 	t.moved(r)
 	return nil
 }

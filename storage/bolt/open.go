@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -67,11 +68,10 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	db, err := openFile(path, &bbolt.Options{
-		Timeout:         lockTimeout,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMmapSize(),
-	})
+	db, err := openFile(path, writeOptions(initialMmapSize()))
+	if errors.Is(err, syscall.ENOMEM) { // the address space is limited (ulimit -v)
+		db, err = openFile(path, writeOptions(0))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,10 @@ func Open(path string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+func writeOptions(initialMmapSize int) *bbolt.Options {
+	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: initialMmapSize}
 }
 
 func initialMmapSize() int {

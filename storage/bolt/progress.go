@@ -65,6 +65,15 @@ func (t *tx) putSealed(id job.ID, done, failed *roaring.Bitmap) error {
 	return t.putBitmap(bucketFailed, id, failed)
 }
 
+// putUnusable keeps the lines that no prompt came of; a job that continues this
+// one must not take them for failed prompts.
+func (t *tx) putUnusable(id job.ID, unusable *roaring.Bitmap) error {
+	if unusable.IsEmpty() {
+		return nil
+	}
+	return t.putBitmap(bucketUnusable, id, unusable)
+}
+
 func (t *tx) putBitmap(bucket []byte, id job.ID, bitmap *roaring.Bitmap) error {
 	bitmap.RunOptimize()
 	encoded, err := bitmap.ToBytes()

@@ -26,6 +26,7 @@ var (
 	bucketClients     = []byte("clients")
 	bucketDone        = []byte("done")
 	bucketFailed      = []byte("failed")
+	bucketUnusable    = []byte("unusable")
 	bucketParts       = []byte("parts")
 	bucketOutcomes    = []byte("outcomes")
 	bucketFiles       = []byte("files")
@@ -40,7 +41,7 @@ var (
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketSettled, bucketDoomed, bucketClients,
-		bucketDone, bucketFailed, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
+		bucketDone, bucketFailed, bucketUnusable, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
 		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets,
 	}
 }

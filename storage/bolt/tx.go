@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -88,8 +87,7 @@ func (s *Store) update(ctx context.Context, do func(t *tx) error) error {
 // meta page is on the disk.
 func (s *Store) failed(err error) error {
 	s.wroteAt = time.Time{}
-	clear(s.progress)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) {
+	if diskFull(err) {
 		return err
 	}
 	s.broken = &BrokenError{Cause: err}

@@ -95,6 +95,9 @@ func (t *tx) complete(r *record, u *storage.Upload, at time.Time) error {
 	if err := t.putSealed(r.job.ID, done, done); err != nil {
 		return err
 	}
+	if err := t.putUnusable(r.job.ID, done); err != nil {
+		return err
+	}
 	if u.Prompts.Usable > 0 {
 		return t.enqueue(r)
 	}

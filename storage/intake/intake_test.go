@@ -279,7 +279,7 @@ func (s *scratches) Scratch(ctx context.Context) (storage.Scratch, error) {
 // found wherever its first line lies. (TestMillionIDs has more of them.)
 func TestMoreIDsThanMemory(t *testing.T) {
 	fs := &scratches{Files: newFolder(t)}
-	const n = 80_000
+	const n = 50_000
 	again := map[int]int{}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 6_000 {

@@ -31,9 +31,13 @@ func continueJob(e *env) {
 	source = e.settle(lease, source.ID)
 
 	got := e.resume("a", source.ID)
-	want := job.Totals{ResultBytes: source.Totals.ResultBytes, ResultFullBytes: source.Totals.ResultFullBytes}
+	bad := failure(2) // the line that cannot be used stays an error record
+	want := job.Totals{
+		ResultBytes: source.Totals.ResultBytes, ResultFullBytes: source.Totals.ResultFullBytes,
+		ErrorBytes: bad.PublicLen(), ErrorFullBytes: bad.FullLen(),
+	}
 	if got.Status != job.Queued || got.ContinueFrom != source.ID || !got.Parsed || got.PromptCount != 10 || got.CompletedCount != 3 ||
-		got.FailedCount != 0 || got.Prompts != source.Prompts || got.Totals != want || got.QueueSeq != 2 || got.PromptTokens != 0 ||
+		got.FailedCount != 1 || got.Prompts != source.Prompts || got.Totals != want || got.QueueSeq != 2 || got.PromptTokens != 0 ||
 		got.SentThrough != 0 || !got.Term.IsZero() {
 		e.Fatalf("the new job is %+v", got)
 	}
@@ -41,21 +45,24 @@ func continueJob(e *env) {
 	e.same(e.get(source.ID), source) // nothing is taken from it
 	parts, err := e.s().Parts(e.ctx, got.ID)
 	e.ok(err)
+	theirs, err := e.s().Parts(e.ctx, source.ID)
+	e.ok(err)
 	first, second := mixed.Part, last.Part
 	for _, p := range []*storage.Part{&first, &second} {
 		p.ResultsOnly, p.Outcomes = true, p.Results
 		p.Totals.ErrorBytes, p.Totals.ErrorFullBytes = 0, 0
 		p.Split.ErrorBytes, p.Split.ErrorFullBytes = 0, 0
 	}
-	first.FirstOffset, second.FirstOffset = 1, 3
-	e.same(parts, []storage.Part{first, second})
+	first.FirstOffset, second.FirstOffset = 2, 4
+	e.same(parts, []storage.Part{theirs[0], first, second})
 
 	lease = e.hold()
 	c := e.claim(lease, got.ID)
-	e.same(c.Done.ToArray(), []uint32{1, 4, 7})
+	e.same(c.Done.ToArray(), []uint32{1, 2, 4, 7})
 	e.answer(got.ID, 0, result(4))
-	r := e.answer(got.ID, 2, result(3), failure(2))
-	if r.Open.N != 1 || r.Open.FirstOffset != 4 || r.Open.ResultsBefore != 3 {
+	e.answer(got.ID, 0, result(2))
+	r := e.answer(got.ID, 2, result(3), failure(6))
+	if r.Open.N != 1 || r.Open.FirstOffset != 5 || r.Open.ResultsBefore != 3 {
 		e.Fatalf("the first answer went to %+v", r.Open)
 	}
 	e.seal(lease, got.ID)

@@ -186,6 +186,15 @@ func (m *machine) resume(t *rapid.T) {
 	j.Parsed, j.PromptCount, j.Prompts = true, from.PromptCount, from.Prompts
 	at := 0
 	for _, p := range from.parts {
+		if int64(at) < from.PromptCount-from.Prompts.Usable {
+			// The lines that cannot be used.
+			for _, o := range from.outcomes[at : at+int(p.Outcomes)] {
+				j.take(o)
+			}
+			j.parts = append(j.parts, p)
+			at += int(p.Outcomes)
+			continue
+		}
 		results := int64(0)
 		for _, o := range from.outcomes[at : at+int(p.Outcomes)] {
 			if !o.Failed {

@@ -160,6 +160,10 @@ func segmentFillsUp(e *env) {
 		segments[0].Outcomes != storage.MaxSegmentOutcomes || segments[1].ResultsBefore != storage.MaxSegmentOutcomes {
 		e.Fatalf("segments are %+v", segments)
 	}
+	younger := e.part(segments[1].Range, e.read(j.ID, segments[1]))
+	if err := e.store.Seal(e.ctx, lease.Term, j.ID, 2, younger); err == nil {
+		e.Fatal("a segment was sealed before an older one")
+	}
 	for range 3 {
 		e.seal(lease, j.ID)
 	}

@@ -53,6 +53,7 @@ func behaviours() []behaviour {
 		{name: "CreateJob", test: createJob},
 		{name: "JobOfAnother", test: jobOfAnother},
 		{name: "ListJobs", test: listJobs},
+		{name: "ListManyJobs", test: listManyJobs, live: true},
 		{name: "CopiesComeOut", test: copiesComeOut},
 		{name: "Idempotency", test: idempotency},
 		{name: "IdempotencyExpires", test: idempotencyExpires},
@@ -104,6 +105,12 @@ func behaviours() []behaviour {
 		{name: "ContinueUnsealed", test: continueUnsealed},
 		{name: "ContinueTwice", test: continueTwice},
 		{name: "ContinueRefused", test: continueRefused},
+
+		{name: "Delete", test: deleteJob},
+		{name: "DeleteInEveryState", test: deleteEveryState},
+		{name: "DeleteShared", test: deleteShared},
+		{name: "ExpireJobs", test: expireJobs},
+		{name: "Usage", test: usage},
 
 		{name: "WatchJob", test: watchJob, live: true},
 		{name: "WatchAll", test: watchAll, live: true},

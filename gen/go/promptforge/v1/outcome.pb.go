@@ -138,7 +138,7 @@ type isOutcome_PromptId interface {
 }
 
 type Outcome_StringId struct {
-	// The id, where the file has a string: 1 to 256 bytes.
+	// The id, where the file has a string: 0 to 256 bytes.
 	StringId string `protobuf:"bytes,2,opt,name=string_id,json=stringId,proto3,oneof"`
 }
 
