@@ -92,17 +92,18 @@ func writeEvents(w http.ResponseWriter, first *promptforgev1.WatchJobResponse, n
 	}
 	comment := time.NewTicker(eventsComment)
 	defer comment.Stop()
-	for m, more := first, true; ; {
+	for m := first; ; {
 		body, err := event(m)
 		if err != nil || !write(body) {
 			return
 		}
 		for m = nil; m == nil; {
 			select {
-			case m, more = <-newest:
+			case next, more := <-newest:
 				if !more {
 					return
 				}
+				m = next
 			case <-comment.C:
 				if !write([]byte(": still here\n\n")) {
 					return

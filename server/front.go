@@ -39,7 +39,7 @@ func (f *front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	kind, handle := f.choose(r.URL.Path)
 	defer func() {
 		v := recover()
-		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+		if v == http.ErrAbortHandler {
 			panic(v)
 		}
 		if v != nil {

@@ -74,7 +74,7 @@ func New(cfg Config) (_ *Server, err error) {
 	s.draining, s.endHealth = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
-			s.closeListeners()
+			err = errors.Join(err, s.closeListeners())
 		}
 	}()
 	if err = s.listen(grpcTLS); err != nil {

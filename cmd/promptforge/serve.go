@@ -30,6 +30,7 @@ type serveCmd struct {
 	MaxActiveJobs          count    `setting:"" help:"At most so many jobs run at once." default:"1000" placeholder:"N"`
 	MaxActiveJobsPerClient count    `setting:"" help:"Of one client's jobs so many run at once; the others are PENDING." default:"1" placeholder:"N"`
 	UploadURLTTL           duration `name:"upload-url-ttl" setting:"" help:"How long an upload URL is good." default:"15m" placeholder:"TIME"`
+	Retention              duration `setting:"" help:"How long a job is kept after its end." default:"720h" placeholder:"TIME"`
 	ResultsURLTTL          duration `name:"results-url-ttl" setting:"" help:"How long a download URL is good." default:"1h" placeholder:"TIME"`
 	MaxUploadBytes         size     `setting:"" help:"The largest prompts file, after decompression." default:"20GiB" placeholder:"SIZE"`
 	engineFlags
@@ -90,6 +91,7 @@ func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log
 	srv, err := server.New(server.Config{
 		Store: m.store, Files: m.files, Offers: offers{registry}, Log: log,
 		HTTPAddr: string(c.HTTPAddr), GRPCAddr: string(c.GRPCAddr), PublicURL: string(c.PublicURL),
+		Retention:    time.Duration(c.Retention),
 		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
 		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Version: version,

@@ -64,6 +64,7 @@ func TestDefaultsOfDesign(t *testing.T) {
 		{"max-active-jobs-per-client", int(c.MaxActiveJobsPerClient), 1},
 		{"max-in-flight", int(c.MaxInFlight), 4096},
 		{"upload-url-ttl", time.Duration(c.UploadURLTTL), 15 * time.Minute},
+		{"retention", time.Duration(c.Retention), 720 * time.Hour},
 		{"results-url-ttl", time.Duration(c.ResultsURLTTL), time.Hour},
 		{"max-upload-bytes", int64(c.MaxUploadBytes), int64(20 << 30)},
 		{"request-timeout", time.Duration(c.RequestTimeout), 10 * time.Minute},

@@ -14,8 +14,11 @@
 //	pending       client, QueueSeq → id             PENDING
 //	turns         client, upload order → id         whatever takes its client's turn
 //	work          upload order → id                 the same, over all clients
+//	settled       SettledAt, id → id                what is settled and not deleted
+//	doomed        id → id                           what is settled and deleted
 //	clients       client → counters (JSON)
 //	done, failed  id → bitmap of the sealed lines (roaring)
+//	unusable      id → bitmap of the lines that no prompt came of
 //	parts         id, FirstOffset → partRecord (JSON)
 //	outcomes      id, segment → a bucket: offset → job.Outcome (its own encoding)
 //	files         name → how many jobs refer to it

@@ -145,7 +145,8 @@ func (s *Store) listSome(ctx context.Context, client string, before uint64) (job
 	}
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketList).Cursor()
-		k, id := c.Seek(end)
+		var id []byte
+		k, _ := c.Seek(end)
 		if k == nil {
 			k, id = c.Last()
 		} else {

@@ -88,32 +88,20 @@ func listJobs(e *env) {
 
 // listManyJobs finds one job behind more than any page can hold.
 func listManyJobs(e *env) {
-	const many = 1_200
+	const many = 560 // more than any store should read at once
 	oldest := e.cancel(e.create("a").ID)
-	var wg sync.WaitGroup
-	asked := make([]*job.Job, many)
-	for i := range asked {
-		asked[i] = e.ask([]string{"a", "b"}[i%2])
+	for range many {
+		e.create("a")
 	}
-	for _, part := range [][]*job.Job{asked[:many/2], asked[many/2:]} {
-		wg.Go(func() {
-			for _, a := range part {
-				if _, _, err := e.store.CreateJob(e.ctx, a, nil); err != nil {
-					e.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
 	page, more, err := e.store.ListJobs(e.ctx, storage.ListQuery{Client: "a", Limit: 1, Statuses: []job.Status{job.Cancelled}})
 	e.ok(err)
 	e.same(page, []*job.Job{oldest})
 	if more {
 		e.Fatal("there are no more")
 	}
-	page, more, err = e.store.ListJobs(e.ctx, storage.ListQuery{Client: "a", Limit: many / 2})
+	page, more, err = e.store.ListJobs(e.ctx, storage.ListQuery{Client: "a", Limit: many})
 	e.ok(err)
-	if len(page) != many/2 || !more || page[0].Seq != many/2+1 || page[many/2-1].Seq != 2 {
+	if len(page) != many || !more || page[0].Seq != many+1 || page[many-1].Seq != 2 {
 		e.Fatalf("%d jobs, from Seq %d to %d, more: %t", len(page), page[0].Seq, page[len(page)-1].Seq, more)
 	}
 }
