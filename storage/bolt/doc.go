@@ -10,7 +10,7 @@
 //	meta          "schema" → the version of this layout
 //	jobs          id → jobRecord (JSON)
 //	list          client, Seq → id
-//	awaiting      UploadExpiresAt, id → nothing     AWAITING_UPLOAD
+//	awaiting      UploadExpiresAt, id → id          AWAITING_UPLOAD
 //	pending       client, QueueSeq → id             PENDING
 //	turns         client, upload order → id         whatever takes its client's turn
 //	work          upload order → id                 the same, over all clients
