@@ -6,13 +6,14 @@ import "github.com/promptforge/promptforge/job"
 type verb int
 
 const (
-	doSend   verb = iota // send it's prompt
-	doCanary             // send the canary
-	doRead               // read the next block of run
-	doRecord             // record outcome of run
-	doFail               // make run FAILED for reason
-	doFinish             // everything of run is recorded: seal it and complete it
-	doSettle             // a final run has nothing under way: seal and settle it
+	doSend    verb = iota // send it's prompt
+	doCanary              // send the canary
+	doReserve             // make it known that run sends more lines
+	doRead                // read the next block of run
+	doRecord              // record outcome of run
+	doFail                // make run FAILED for reason
+	doFinish              // everything of run is recorded: seal it and complete it
+	doSettle              // a final run has nothing under way: seal and settle it
 )
 
 // command is one thing that a lane wants done. Whoever does it answers with an

@@ -44,7 +44,7 @@ type batch struct {
 	outcomes []*job.Outcome
 	bytes    int
 
-	requests, givenUp int64 // how much of the account this commit told
+	reserve int64 // what this commit makes durable
 }
 
 func newCommitter(store storage.Store, seal *sealer, log *slog.Logger) *committer {
@@ -78,6 +78,9 @@ func (c *committer) touch(r *laneRunner, x *run) {
 	c.mu.Unlock()
 	signal(c.wake)
 }
+
+// hurry has the next commit made without gathering.
+func (c *committer) hurry() { signal(c.full) }
 
 func (c *committer) batch(r *laneRunner, x *run) *batch {
 	b := c.pending[x]
@@ -159,14 +162,13 @@ func (c *committer) commit() {
 	}
 }
 
-// record reads a run's account at the last moment, so that the frontier covers
-// whatever was sent meanwhile.
+// record reads a run's account at the last moment.
 func (b *batch) record() storage.Record {
 	a := b.run.account
-	b.requests, b.givenUp = a.requests.Swap(0), a.givenUp.Swap(0)
+	b.reserve = a.reserve.Load()
 	return storage.Record{
-		ID: b.run.id, Outcomes: b.outcomes, SentThrough: a.sentThrough.Load(),
-		Requests: b.requests, GivenUp: b.givenUp, Pace: a.pace.Swap(nil),
+		ID: b.run.id, Outcomes: b.outcomes, SentThrough: b.reserve,
+		Requests: a.requests.Swap(0), GivenUp: a.givenUp.Swap(0), Pace: a.pace.Swap(nil),
 	}
 }
 
@@ -226,6 +228,7 @@ func (c *committer) tell(b *batch, done storage.Recorded) {
 		return
 	}
 	if n == 0 {
+		r.post(func(time.Time) { x.reservedTo(b.reserve) })
 		return
 	}
 	if done.Accepted < n {
@@ -235,6 +238,7 @@ func (c *committer) tell(b *batch, done storage.Recorded) {
 	left := done.Job.Open()
 	r.post(func(time.Time) {
 		r.lane.recorded(x, n, bytes)
+		x.reservedTo(b.reserve)
 		if _, ok := r.left[x]; ok {
 			r.left[x] = left
 		}

@@ -146,7 +146,7 @@ func (l *lane) probeItem(now time.Time) *item {
 				oldest = it
 			}
 		}
-		if oldest == nil && len(r.fresh) > 0 {
+		if oldest == nil && r.allowed() > 0 {
 			return r.fresh[0]
 		}
 	}

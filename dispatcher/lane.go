@@ -234,6 +234,16 @@ func (l *lane) recorded(r *run, outcomes, bytes int) {
 	l.unrecordedBytes -= bytes
 }
 
+// reserve asks for the lines that the runs send next.
+func (l *lane) reserve() {
+	for _, r := range l.runs {
+		if line, ask := r.reserve(); ask {
+			r.account.reserve.Store(line)
+			l.emit(command{verb: doReserve, run: r})
+		}
+	}
+}
+
 // step gives all commands that can be given now and returns when to look
 // again; the zero time means after the next event.
 func (l *lane) step(now time.Time) (wake time.Time) {
@@ -247,6 +257,9 @@ func (l *lane) step(now time.Time) (wake time.Time) {
 		wake = l.probe(now)
 	default:
 		wake = l.send(now)
+	}
+	if !l.stopping {
+		l.reserve()
 	}
 	l.end()
 	return wake
@@ -291,9 +304,6 @@ func (l *lane) leaves(now time.Time, it *item) {
 	r.inFlight++
 	l.inFlight++
 	r.account.requests.Add(1)
-	if it.line > r.account.sentThrough.Load() {
-		r.account.sentThrough.Store(it.line)
-	}
 	l.emit(command{verb: doSend, it: it})
 }
 

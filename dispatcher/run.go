@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,13 @@ type run struct {
 	reading bool // a block is being read
 	eof     bool // no block is left
 
+	// A line is sent for the first time only once the store knows that it may
+	// be: whatever a crash leaves in doubt lies up to reserved, and is counted.
+	reserved int64 // durable
+	asked    int64 // what the next commit makes durable
+	sent     int   // lines sent for the first time since it was asked for
+	perAsk   int   // about how many are sent while a commit is under way
+
 	inFlight        int
 	unrecorded      int // outcomes that the committer has and the store not yet
 	unrecordedBytes int
@@ -41,18 +49,19 @@ type run struct {
 // account is what the committer tells the store about a run besides its
 // outcomes. The lane writes it, the committer reads it.
 type account struct {
-	sentThrough atomic.Int64
-	requests    atomic.Int64 // sent since the claim
-	givenUp     atomic.Int64 // abandoned in flight, or in doubt since a crash
-	pace        atomic.Pointer[job.Pace]
+	reserve  atomic.Int64 // no line beyond it is sent before it is durable
+	requests atomic.Int64 // sent since the last commit
+	givenUp  atomic.Int64 // abandoned in flight, or in doubt since a crash
+	pace     atomic.Pointer[job.Pace]
 }
 
 func newRun(j *job.Job, now time.Time) *run {
-	r := &run{id: j.ID, client: j.Client, maxRetries: j.MaxRetries, account: &account{}}
+	r := &run{id: j.ID, client: j.Client, maxRetries: j.MaxRetries, perAsk: leastPerAsk, account: &account{}}
 	r.requests.SetRate(now, float64(j.RPM))
 	r.tokens.SetRate(now, float64(j.TPM))
 	r.draining = j.Status.Final()
-	r.account.sentThrough.Store(j.SentThrough)
+	r.reserved, r.asked = j.SentThrough, j.SentThrough
+	r.account.reserve.Store(j.SentThrough)
 	return r
 }
 
@@ -65,7 +74,7 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 	switch {
 	case len(r.retry) > 0 && !r.retry.due().After(now):
 		it = r.retry[0]
-	case len(r.fresh) > 0:
+	case len(r.fresh) > 0 && r.fresh[0].line <= r.reserved:
 		it = r.fresh[0]
 	case len(r.retry) > 0:
 		waiting = r.retry.due()
@@ -82,6 +91,42 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 	return it, now
 }
 
+// leastPerAsk bounds perAsk from below.
+const leastPerAsk = 4
+
+// reserve asks for more lines early enough that in a steady flow nobody waits
+// for the commit: when two commits' worth are left, for four of them. So many
+// may be counted as paid twice at a crash that were not.
+func (r *run) reserve() (line int64, ask bool) {
+	if r.draining || r.asked > r.reserved {
+		return 0, false
+	}
+	allowed := r.allowed()
+	if allowed == len(r.fresh) || allowed >= 2*r.perAsk {
+		return 0, false
+	}
+	r.asked, r.sent = r.fresh[min(4*r.perAsk, len(r.fresh))-1].line, 0
+	return r.asked, true
+}
+
+// reservedTo hears that the lines up to one may be sent.
+func (r *run) reservedTo(line int64) {
+	if line <= r.reserved {
+		return
+	}
+	if len(r.fresh) > 0 && r.allowed() == 0 {
+		r.perAsk = 2 * max(r.perAsk, r.sent) // it was waited for
+	} else {
+		r.perAsk = max(leastPerAsk, r.sent, r.perAsk*7/8)
+	}
+	r.reserved = line
+}
+
+// allowed counts the prompts that may leave for the first time.
+func (r *run) allowed() int {
+	return sort.Search(len(r.fresh), func(i int) bool { return r.fresh[i].line > r.reserved })
+}
+
 // pop removes the item that peek returned.
 func (r *run) pop(it *item) {
 	if len(r.retry) > 0 && r.retry[0] == it {
@@ -90,6 +135,7 @@ func (r *run) pop(it *item) {
 	}
 	r.fresh[0] = nil
 	r.fresh = r.fresh[1:]
+	r.sent++
 }
 
 // capped tells whether the caller's own caps hold the run back.

@@ -172,6 +172,11 @@ func (r *laneRunner) execute() {
 			}
 		case doCanary:
 			go r.canary()
+		case doReserve:
+			r.d.commit.touch(r, c.run)
+			if c.run.allowed() == 0 {
+				r.d.commit.hurry() // nothing can leave before it
+			}
 		case doRead:
 			go r.read(c.run, r.sources[c.run])
 		case doRecord:
@@ -343,8 +348,7 @@ func (r *laneRunner) over() bool {
 
 // giveBack releases the jobs and the lane at the end.
 func (r *laneRunner) giveBack() {
-	// The frontier of the last sends must be known before a job counts as
-	// left in order.
+	// What was sent and given up must be told before the jobs are given back.
 	r.d.commit.flush()
 	for _, x := range append([]*run(nil), r.lane.runs...) {
 		if err := r.d.cfg.Store.Release(context.Background(), r.lease.Term, x.id); err != nil {

@@ -151,6 +151,9 @@ func (s *sim) execute(c command) {
 		s.canaries++
 		a := s.answer(0, s.since())
 		s.after(s.latency, func() { s.lane.canaried(s.now, &a) })
+	case doReserve:
+		line := c.run.account.reserve.Load()
+		s.after(10*time.Millisecond, func() { c.run.reservedTo(line) })
 	case doRead:
 		items, eof := feeds[c.run]()
 		s.after(time.Millisecond, func() { s.lane.read(c.run, items, eof) })

@@ -39,8 +39,8 @@ func TestKilledServerGoesOn(t *testing.T) {
 	if surplus > kills*(killWidth+openCommit) {
 		t.Errorf("%d requests beyond one a prompt after %d kills with %d in flight", surplus, kills, killWidth)
 	}
-	if j.PossiblyRepaid == 0 {
-		t.Error("the job does not say that prompts were possibly paid for twice")
+	if j.PossiblyRepaid < surplus {
+		t.Errorf("the job says that %d prompts were possibly paid for twice; the provider saw %d requests too many", j.PossiblyRepaid, surplus)
 	}
 	t.Logf("%d kills at up to %d in flight: %d requests for %d prompts, %d answered twice, possibly_repaid %d", kills, killWidth, s.Requests, prompts, s.AnsweredMoreThan1, j.PossiblyRepaid)
 }

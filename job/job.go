@@ -47,8 +47,8 @@ type Job struct {
 
 	Lane Lane // chosen when the job is claimed
 	Term Term // the lease under which it was claimed; decisions of another are refused
-	// SentThrough is the highest line that was sent, as of the last commit.
-	// Lines up to it that have no outcome are doubtful after a crash.
+	// SentThrough is the highest line that may have been sent. Lines up to it
+	// that have no outcome are doubtful after a crash.
 	SentThrough int64
 	// Released is true when the holder left nothing in flight, so that no line
 	// is doubtful.

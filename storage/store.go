@@ -221,7 +221,7 @@ type Lanes interface {
 type Record struct {
 	ID          job.ID
 	Outcomes    []*job.Outcome // in the order in which they are to be recorded
-	SentThrough int64          // the highest line sent so far
+	SentThrough int64          // no line beyond it is sent before this is durable
 	Requests    int64          // requests sent since the last Record
 	GivenUp     int64          // requests abandoned in flight: adds to PossiblyRepaid
 	Pace        *job.Pace      // replaces the job's; nil leaves it
