@@ -24,6 +24,7 @@ type committer struct {
 	store storage.Store
 	seal  *sealer
 	log   *slog.Logger
+	hard  <-chan struct{} // closed when nothing may wait any more
 
 	mu      sync.Mutex
 	pending map[*run]*batch
@@ -47,9 +48,9 @@ type batch struct {
 	reserve int64 // what this commit makes durable
 }
 
-func newCommitter(store storage.Store, seal *sealer, log *slog.Logger) *committer {
+func newCommitter(store storage.Store, seal *sealer, log *slog.Logger, hard <-chan struct{}) *committer {
 	return &committer{
-		store: store, seal: seal, log: log, pending: map[*run]*batch{},
+		store: store, seal: seal, log: log, hard: hard, pending: map[*run]*batch{},
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 }
@@ -155,6 +156,9 @@ func (c *committer) commit() {
 	}
 	done, ok := c.insist(batches, records)
 	if !ok {
+		for _, b := range batches {
+			b.runner.lost(b)
+		}
 		return
 	}
 	for i, b := range batches {
@@ -193,11 +197,13 @@ func (c *committer) insist(batches []*batch, records []storage.Record) ([]storag
 		timer := time.NewTimer(storeRetry)
 		select {
 		case <-timer.C:
+			continue
 		case <-c.closed:
-			timer.Stop()
-			c.log.Error("answers were lost at the end, since the store took none", "outcomes", outcomesIn(batches))
-			return nil, false
+		case <-c.hard:
 		}
+		timer.Stop()
+		c.log.Error("answers were lost at the end, since the store took none", "outcomes", outcomesIn(batches))
+		return nil, false
 	}
 }
 

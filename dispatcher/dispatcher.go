@@ -53,6 +53,7 @@ type Dispatcher struct {
 	runs    map[job.ID]*handle
 	runners map[job.Lane]*laneRunner
 	running sync.WaitGroup
+	freed   chan struct{}   // a job left: there may be room for another
 	skipped map[job.ID]bool // told once why they can't run
 }
 
@@ -84,11 +85,11 @@ func New(cfg Config) *Dispatcher {
 		slots:   &slots{most: int64(cfg.MaxInFlight)},
 		runs:    map[job.ID]*handle{},
 		runners: map[job.Lane]*laneRunner{},
-		skipped: map[job.ID]bool{},
+		skipped: map[job.ID]bool{}, freed: make(chan struct{}, 1),
 	}
 	d.hard, d.hardStop = context.WithCancel(context.Background())
 	d.seal = newSealer(cfg.Store, cfg.Files, cfg.Log)
-	d.commit = newCommitter(cfg.Store, d.seal, cfg.Log)
+	d.commit = newCommitter(cfg.Store, d.seal, cfg.Log, d.hard.Done())
 	return d
 }
 
@@ -111,6 +112,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-d.freed:
 		case <-ticker.C:
 		case <-ctx.Done():
 		}
@@ -135,13 +137,13 @@ func (d *Dispatcher) scan(ctx context.Context) error {
 		full := len(d.runs) >= d.cfg.MaxActiveJobs
 		d.mu.Unlock()
 		switch {
-		case inHand && h == nil: // being claimed
 		case inHand && j.Status.Final() && !h.final:
 			h.final = true
 			h.runner.cancel(h.run)
 		case !inHand && !full:
-			if err := d.claim(ctx, j); err != nil {
-				return err
+			// One job that can't be taken up keeps no other waiting.
+			if err := d.claim(ctx, j); err != nil && ctx.Err() == nil {
+				d.log.Error("a job cannot be taken up; trying again", "job", j.ID, "error", err)
 			}
 		}
 	}
@@ -151,33 +153,37 @@ func (d *Dispatcher) scan(ctx context.Context) error {
 // claim takes one job under a lane's lease.
 func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 	endpoint, ok := d.choose(j)
-	if !ok {
+	switch {
+	case ok:
+	case j.Status.Final():
+		return d.bury(ctx, j, "")
+	default:
 		if !d.skipped[j.ID] {
 			d.skipped[j.ID] = true
 			d.log.Warn("a job waits for its provider to be configured", "job", j.ID, "provider", j.Provider)
 		}
 		return nil
 	}
+	prompts, err := files.OpenPrompts(ctx, d.cfg.Files, j.Prompts.Name)
+	var damaged *files.DamagedError
+	switch {
+	case errors.As(err, &damaged), errors.Is(err, storage.ErrNotFound):
+		d.log.Error("a job's prompts file is damaged or gone", "job", j.ID, "error", err)
+		return d.bury(ctx, j, "The prompts file is damaged or gone; what was answered before stays, and the rest must be submitted again.")
+	case err != nil:
+		return err
+	}
 	runner, err := d.runner(ctx, endpoint, j.Model)
 	if err != nil {
-		return err
+		return errors.Join(err, prompts.Close())
 	}
 	claim, err := d.cfg.Store.Claim(ctx, runner.lease, j.ID, time.Now())
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
 	if err != nil {
+		err = errors.Join(err, prompts.Close())
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil // it was cancelled and settled meanwhile
+		}
 		return err
-	}
-	prompts, err := files.OpenPrompts(ctx, d.cfg.Files, claim.Job.Prompts.Name)
-	if err != nil {
-		// It stays in hand, so that a damaged file is told once, and is tried
-		// again after a restart, when it may have been put back.
-		d.log.Error("a job's prompts cannot be read; it waits", "job", j.ID, "error", err)
-		d.mu.Lock()
-		d.runs[j.ID] = nil
-		d.mu.Unlock()
-		return nil
 	}
 	r := newRun(claim.Job, time.Now())
 	h := &handle{runner: runner, run: r, final: r.draining}
@@ -189,6 +195,35 @@ func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 	return nil
 }
 
+// bury ends a job of which nothing can be sent any more: it fails with the
+// reason, unless it is final already, and is settled.
+func (d *Dispatcher) bury(ctx context.Context, j *job.Job, reason string) error {
+	lane := job.Lane{Provider: j.Provider, Group: buriedGroup, Model: j.Model}
+	lease, err := d.cfg.Store.HoldLane(ctx, lane, d.holder)
+	if err != nil {
+		return err
+	}
+	claim, err := d.cfg.Store.Claim(ctx, lease, j.ID, time.Now())
+	if err != nil {
+		return err
+	}
+	if !claim.Job.Status.Final() {
+		if _, err := d.cfg.Store.Finish(ctx, lease.Term, j.ID, job.Failed, reason, time.Now()); err != nil {
+			return err
+		}
+	}
+	if err := d.seal.all(ctx, j.ID, lease.Term); err != nil {
+		return err
+	}
+	defer d.seal.forget(j.ID)
+	_, err = d.cfg.Store.Settle(ctx, lease.Term, j.ID, time.Now())
+	return errors.Join(err, d.cfg.Store.ReleaseLane(ctx, lease))
+}
+
+// buriedGroup is the quota group of jobs that go to no endpoint. No operator
+// can name a group so.
+const buriedGroup = "\x00none"
+
 // choose picks the quota group that a job goes to: the one that it was in
 // already, else the one with the fewest jobs.
 func (d *Dispatcher) choose(j *job.Job) (provider.Endpoint, bool) {
@@ -199,7 +234,7 @@ func (d *Dispatcher) choose(j *job.Job) (provider.Endpoint, bool) {
 	defer d.mu.Unlock()
 	load := map[string]int{}
 	for _, h := range d.runs {
-		if h != nil && h.runner.key.Provider == j.Provider {
+		if h.runner.key.Provider == j.Provider {
 			load[h.runner.key.Group]++
 		}
 	}
@@ -240,6 +275,7 @@ func (d *Dispatcher) forget(id job.ID) {
 	delete(d.runs, id)
 	d.mu.Unlock()
 	d.seal.forget(id)
+	signal(d.freed)
 }
 
 // drain ends all runners, at the latest when DrainTimeout has passed.

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -30,6 +31,8 @@ type bench struct {
 	files    *files.Folder
 	sim      *simulator.Server
 	provider *httptest.Server
+	// configured is the name of the one provider; empty: sim.
+	configured string
 
 	stop    context.CancelFunc
 	stopped chan error
@@ -67,7 +70,7 @@ func (b *bench) open() {
 
 func (b *bench) start(change func(*Config)) {
 	b.t.Helper()
-	registry, err := provider.NewRegistry(map[string]provider.Config{"sim": {BaseURL: b.provider.URL + "/v1", APIKeys: []provider.KeyRef{{Env: "K"}}}},
+	registry, err := provider.NewRegistry(map[string]provider.Config{cmp.Or(b.configured, "sim"): {BaseURL: b.provider.URL + "/v1", APIKeys: []provider.KeyRef{{Env: "K"}}}},
 		func(name string) string { return map[string]string{"K": "k"}[name] })
 	if err != nil {
 		b.t.Fatal(err)

@@ -19,7 +19,9 @@ const (
 	firstOutageProbe = time.Second
 	lastOutageProbe  = time.Minute
 	usedUpProbe      = 15 * time.Minute
-	canaryBelow      = 20 // open prompts: with fewer, every second probe is a canary
+	// With fewer open prompts, or none that was never sent, every second probe
+	// is a canary; otherwise it is one that was never sent.
+	canaryBelow = 20
 )
 
 // refusalProbes are the waits after a confirmed refusal; the last repeats.
@@ -34,11 +36,21 @@ type hold struct {
 	next    time.Time // when the next probe leaves
 	probes  int       // answered so far
 	probing bool
-	canary  bool // the next probe is a canary, if few prompts are open
+	other   bool // the next probe is a canary or a prompt that was not tried yet
+	passed  bool // such a probe passed: the next one tells whether the others do
 }
 
 func newOutage(now time.Time, a *provider.Answer) *hold {
-	return &hold{kind: outage, since: now, next: now.Add(firstOutageProbe), reason: "The provider is down: " + a.Message}
+	return &hold{kind: outage, since: now, next: now.Add(firstOutageProbe), reason: "The provider is down" + statusOf(a) + "."}
+}
+
+// statusOf is what of an answer every job of a lane may show. The provider's
+// own words may quote the prompt of another client.
+func statusOf(a *provider.Answer) string {
+	if a.HTTPStatus == 0 {
+		return " (" + a.Code + ")"
+	}
+	return fmt.Sprintf(" (it answers %d)", a.HTTPStatus)
 }
 
 // newRefusal begins with a probe at once, which confirms or denies it.
@@ -47,7 +59,7 @@ func newRefusal(now time.Time, a *provider.Answer) *hold {
 }
 
 func newUsedUp(now time.Time, a *provider.Answer) *hold {
-	h := &hold{kind: usedUp, since: now, next: now.Add(usedUpProbe), reason: "A day's quota is used up: " + a.Message}
+	h := &hold{kind: usedUp, since: now, next: now.Add(usedUpProbe), reason: "A day's quota is used up" + statusOf(a) + "."}
 	if a.RetryAfter > 0 {
 		h.until = now.Add(a.RetryAfter)
 		h.next = h.until
@@ -100,24 +112,24 @@ func (l *lane) probe(now time.Time) time.Time {
 	if open == 0 {
 		return time.Time{}
 	}
-	if !l.slot.take() {
+	if !l.slot.take(&l.seat) {
 		return now.Add(slotPoll)
 	}
 	h.probing = true
-	if h.kind == outage && h.canary && open < canaryBelow {
-		h.canary = false
+	if h.kind == outage && h.other && (open < canaryBelow || !l.untried()) {
+		h.other = false
 		l.inFlight++
 		l.anyRun().account.requests.Add(1)
 		l.emit(command{verb: doCanary})
 		return time.Time{}
 	}
-	it := l.probeItem(now)
+	it := l.probeItem(now, h.other)
 	if it == nil {
 		h.probing = false
-		l.slot.free()
+		l.slot.free(&l.seat)
 		return now.Add(firstOutageProbe)
 	}
-	h.canary = true
+	h.other = !h.other
 	it.probe = true
 	l.leaves(now, it)
 	return time.Time{}
@@ -133,10 +145,11 @@ func (l *lane) anyRun() *run {
 	return l.runs[0]
 }
 
-// probeItem picks the prompt that has waited longest, so that probes go out
-// with different prompts. Backoffs don't matter to a probe.
-func (l *lane) probeItem(now time.Time) *item {
-	var oldest *item
+// probeItem picks a prompt to probe with: the one that has waited longest, or
+// with other one that was never sent, where there is one. Backoffs don't matter
+// to a probe.
+func (l *lane) probeItem(now time.Time, other bool) *item {
+	var oldest, fresh *item
 	for _, r := range l.runs {
 		if r.draining || r.capped(now) {
 			continue
@@ -146,9 +159,12 @@ func (l *lane) probeItem(now time.Time) *item {
 				oldest = it
 			}
 		}
-		if oldest == nil && r.allowed() > 0 {
-			return r.fresh[0]
+		if fresh == nil && r.ready() {
+			fresh = r.fresh[0]
 		}
+	}
+	if fresh != nil && (other || oldest == nil) {
+		return fresh
 	}
 	if oldest == nil {
 		return nil
@@ -167,7 +183,7 @@ func (l *lane) probeItem(now time.Time) *item {
 // canaried hears what became of a canary.
 func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	l.inFlight--
-	l.slot.free()
+	l.slot.free(&l.seat)
 	h := l.hold
 	if h == nil {
 		return
@@ -177,7 +193,25 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 		l.worse(now, a)
 		return
 	}
-	// The provider answers, so what fails are these prompts.
+	l.otherPassed(now)
+}
+
+// otherPassed hears that a canary passed, or a prompt that was not tried before.
+// One of the prompts that failed is probed at once: where it passes, too, the
+// outage is over, and where it does not, they are at fault.
+func (l *lane) otherPassed(now time.Time) {
+	for _, r := range l.runs {
+		if !r.draining && len(r.retry) > 0 {
+			l.hold.passed, l.hold.other, l.hold.next = true, false, now
+			return
+		}
+	}
+	l.resume(now)
+}
+
+// blame says that the prompts that failed are themselves at fault: their
+// retries are spent from now on.
+func (l *lane) blame() {
 	for _, r := range l.runs {
 		for _, it := range r.retry {
 			if it.transient {
@@ -185,17 +219,26 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 			}
 		}
 	}
-	l.resume(now)
 }
 
 // probed hears what became of a probe with a prompt.
 func (l *lane) probed(now time.Time, it *item, a *provider.Answer) {
-	l.hold.probing = false
-	if a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp {
+	h := l.hold
+	h.probing = false
+	failed := a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp
+	untried := it.attempts <= 1
+	switch {
+	case h.kind == outage && h.passed && a.Class == provider.Transient:
+		it.atFault = true
+		l.blame()
+		l.resume(now)
+	case failed:
 		l.worse(now, a)
-		return
+	case h.kind == outage && untried:
+		l.otherPassed(now)
+	default:
+		l.resume(now)
 	}
-	l.resume(now)
 }
 
 // worse goes on holding after a probe that failed, for the reason that it
@@ -215,9 +258,16 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 		return
 	case a.Class == provider.Fatal:
 		h.reason = a.Message
-		if !l.succeeded {
+		// The first probe repeats the prompt, the second asks with another:
+		// one prompt alone fails no lane.
+		if !l.succeeded && (h.probes > 1 || !l.untried()) {
 			l.failAll(a.Message)
 			return
+		}
+		h.other = true
+		if !l.succeeded {
+			h.next = now
+			break
 		}
 		h.next = now.Add(refusalProbes[min(h.probes-1, len(refusalProbes)-1)])
 	case h.kind == usedUp:
@@ -230,8 +280,18 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	case h.kind == refusal && held >= l.cfg.MaxHold:
 		l.failAll(fmt.Sprintf("Held for %s, and it did not mend: %s", l.cfg.MaxHold, h.reason))
 	case h.kind == outage && held >= l.cfg.MaxOutage:
-		l.failAll(fmt.Sprintf("The provider was down for %s: %s", l.cfg.MaxOutage, a.Message))
+		l.failAll(fmt.Sprintf("The provider was down for %s%s.", l.cfg.MaxOutage, statusOf(a)))
 	}
+}
+
+// untried tells whether a prompt waits that was never sent.
+func (l *lane) untried() bool {
+	for _, r := range l.runs {
+		if !r.draining && r.ready() {
+			return true
+		}
+	}
+	return false
 }
 
 // failAll gives up every job of the lane and is then open for new ones.

@@ -15,6 +15,13 @@ type item struct {
 	spent    int // retries spent
 	broken   int // broken answers
 
+	refused   int   // refusals for the rate
+	passed    int64 // requests of the lane that had passed at the first of them
+	refusedAt int64 // and at the last
+
+	fatals  int   // answers that refused the credential, the account or the model
+	fatalAt int64 // requests of the lane that had passed at the last of them
+
 	transient bool // its last answer was transient
 	atFault   bool // it failed while a canary passed: no weather excuses it
 

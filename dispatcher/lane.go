@@ -36,11 +36,14 @@ type lane struct {
 	ctl  *rate.Controller
 	rng  *rand.Rand
 	slot *slots // requests at once over all lanes
+	seat seat   // what of them is this lane's
 
 	runs   []*run
 	shares shares
 	out    []command
 	seq    uint64
+
+	passed int64 // requests that the provider took
 
 	inFlight        int
 	unrecorded      int
@@ -98,6 +101,11 @@ func (l *lane) read(r *run, items []*item, eof bool) {
 	r.fresh = append(r.fresh, items...)
 }
 
+// unread hears that a block could not be read now.
+func (l *lane) unread(r *run, again time.Time) {
+	r.reading, r.readAt = false, again
+}
+
 // cancel stops sending for a job that became final elsewhere.
 func (l *lane) cancel(r *run) {
 	r.draining = true
@@ -117,20 +125,30 @@ func (l *lane) fail(r *run, reason string) {
 // answer is Done.
 func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prompt, sent bool, outcome *job.Outcome) {
 	l.inFlight--
-	l.slot.free()
+	l.slot.free(&l.seat)
 	it.run.inFlight--
-	if known := a.Tokens(); known > 0 {
-		l.shares.take(it.run, known-it.estimate)
-		it.run.tokens.Take(now, float64(known-it.estimate))
-	}
+	l.settleTokens(now, it, a)
 	if !sent {
 		l.ctl.Unsent(now, it.estimate)
 		it.run.account.requests.Add(-1)
+		if it.probe && l.hold != nil {
+			l.hold.probing = false // it told nothing
+		}
+		it.probe = false
 		l.finish(it, a.Failure(p, a.Code, it.attempts))
 		return
 	}
+	v := verdict(a.Class)
+	switch {
+	case v == rate.Accepted:
+		l.passed++
+	case a.Class == provider.SlowDown && it.refused > 0 && l.passed > it.refusedAt:
+		// Refused again while others passed: that tells of the prompt, and
+		// nothing of the rate.
+		v = rate.Failed
+	}
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: verdict(a.Class), SentAt: it.sentAt, Estimate: it.estimate, Tokens: a.Tokens(),
+		Verdict: v, SentAt: it.sentAt, Estimate: it.estimate, Tokens: a.Tokens(),
 		RetryAfter: a.RetryAfter, Limits: a.Limits,
 	}, len(it.raw))
 	if refusal := a.Class == provider.SlowDown || a.Class == provider.TooLarge || a.Class == provider.UsedUp; !refusal {
@@ -140,6 +158,20 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	it.probe = false
 	l.note(now, it, a, wasProbe)
 	l.decide(now, it, a, p, outcome)
+}
+
+// settleTokens corrects what was reckoned with when the item was sent: nothing
+// for what was not billed, the real number where it is known.
+func (l *lane) settleTokens(now time.Time, it *item, a *provider.Answer) {
+	real := it.estimate
+	switch {
+	case a.Tokens() > 0:
+		real = a.Tokens()
+	case verdict(a.Class) != rate.Accepted:
+		real = 0
+	}
+	l.shares.take(it.run, real-it.estimate)
+	it.run.tokens.Take(now, float64(real-it.estimate))
 }
 
 func verdict(c provider.Class) rate.Verdict {
@@ -169,8 +201,15 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 		}
 		l.again(it, now)
 	case provider.SlowDown:
-		l.again(it, now.Add(a.RetryAfter))
-	case provider.UsedUp, provider.Fatal:
+		l.slowDown(now, it, a, p)
+	case provider.Fatal:
+		if it.fatals++; l.ownFatal(it) {
+			l.finish(it, a.Failure(p, job.CodeInvalidRequest, it.attempts))
+			return
+		}
+		it.fatalAt = l.passed
+		l.again(it, now)
+	case provider.UsedUp:
 		l.again(it, now)
 	case provider.Transient:
 		switch {
@@ -185,9 +224,49 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 	}
 }
 
+const (
+	// A prompt that was refused so often while so many others passed is itself
+	// the cause.
+	refusalsOfItsOwn = 10
+	passedMeanwhile  = 100
+	// A prompt that was refused like a bad credential so often, and last while
+	// others passed, is itself the cause.
+	fatalsOfItsOwn = 3
+
+	maxRefusalWait = time.Minute
+)
+
+// slowDown gives a prompt that was refused for the rate another try, or ends it
+// where others keep passing and it does not.
+func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prompt) {
+	if it.refused == 0 {
+		it.passed = l.passed
+	}
+	it.refused++
+	it.refusedAt = l.passed
+	if it.refused >= refusalsOfItsOwn && l.passed-it.passed >= passedMeanwhile {
+		l.finish(it, a.Failure(p, job.CodeRateLimit, it.attempts))
+		return
+	}
+	wait := a.RetryAfter
+	if it.refused > 1 {
+		wait = max(wait, min(maxRefusalWait, time.Second<<min(it.refused-2, 10)))
+	}
+	l.again(it, now.Add(wait))
+}
+
+// ownFatal tells whether a fatal answer is the prompt's own fault: a moderation
+// in front of the provider answers 403 for one prompt and lets others pass.
+func (l *lane) ownFatal(it *item) bool {
+	return it.fatals >= fatalsOfItsOwn && l.passed > it.fatalAt
+}
+
 // backoff is the wait before a retry: doubled each time, full jitter.
 func (l *lane) backoff(spent int) time.Duration {
-	most := min(maxBackoff, l.cfg.RetryBase<<min(spent, 20))
+	most := l.cfg.RetryBase
+	for range min(spent, 20) {
+		most = min(maxBackoff, 2*most)
+	}
 	return time.Duration(l.rng.Int64N(int64(most) + 1))
 }
 
@@ -247,7 +326,8 @@ func (l *lane) reserve() {
 // step gives all commands that can be given now and returns when to look
 // again; the zero time means after the next event.
 func (l *lane) step(now time.Time) (wake time.Time) {
-	l.readAhead()
+	again := l.readAhead(now)
+	defer func() { wake = earliest(wake, again) }()
 	switch {
 	case l.stopping:
 	case l.blocked != "":
@@ -270,6 +350,7 @@ func (l *lane) send(now time.Time) time.Time {
 	for {
 		it, from, waiting, at := l.shares.next(now)
 		if it == nil {
+			l.slot.leave(&l.seat)
 			return at
 		}
 		if l.unrecorded >= maxUnrecorded || l.unrecordedBytes >= maxUnrecordedBytes {
@@ -283,7 +364,7 @@ func (l *lane) send(now time.Time) time.Time {
 			}
 			return at
 		}
-		if !l.slot.take() {
+		if !l.slot.take(&l.seat) {
 			l.bound = rate.BoundMachine
 			return now.Add(slotPoll)
 		}
@@ -308,15 +389,21 @@ func (l *lane) leaves(now time.Time, it *item) {
 }
 
 // readAhead has the next block of each run read before its last prompt leaves.
-func (l *lane) readAhead() {
+// It returns when one that could not be read is tried again.
+func (l *lane) readAhead(now time.Time) (again time.Time) {
 	low := min(2048, max(64, 2*l.ctl.Width()))
 	for _, r := range l.runs {
 		if r.reading || r.eof || r.draining || l.stopping || len(r.fresh) >= low {
 			continue
 		}
+		if r.readAt.After(now) {
+			again = earliest(again, r.readAt)
+			continue
+		}
 		r.reading = true
 		l.emit(command{verb: doRead, run: r})
 	}
+	return again
 }
 
 // end gives the last command for each run that has nothing left to do.
@@ -359,7 +446,7 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 // abandoned hears that a request was given up in flight at the end.
 func (l *lane) abandoned(it *item) {
 	l.inFlight--
-	l.slot.free()
+	l.slot.free(&l.seat)
 	it.run.inFlight--
 	it.run.account.givenUp.Add(1)
 }

@@ -104,12 +104,12 @@ func TestLaneBlamesPoisonPromptsWhenTheCanaryPasses(t *testing.T) {
 	}
 }
 
-func TestLaneFailsAWrongKeyAfterOneProbe(t *testing.T) {
+func TestLaneFailsAWrongKeyAfterTwoProbes(t *testing.T) {
 	s := newSim(t, func(int64, time.Duration) provider.Answer { return refusedKey() })
 	r := s.job("a", 1, 10_000, job.Job{})
 	s.run(time.Hour)
 	s.want(r, "FAILED: set OPENAI_API_KEY")
-	if s.endedAt[r] > 10*time.Second || len(s.sentAt) > 9 {
+	if s.endedAt[r] > 10*time.Second || len(s.sentAt) > 10 {
 		t.Errorf("it took %s and %d requests", s.endedAt[r], len(s.sentAt))
 	}
 }
@@ -275,4 +275,108 @@ func TestLaneStopsAndLetsInFlightFinish(t *testing.T) {
 	if len(s.sentAt) != sent || s.lane.inFlight != 0 || s.lane.unrecorded != 0 || len(s.outcomes) != sent {
 		t.Errorf("%d more sent, %d in flight, %d unrecorded, %d outcomes of %d", len(s.sentAt)-sent, s.lane.inFlight, s.lane.unrecorded, len(s.outcomes), sent)
 	}
+}
+
+func slowDown(retryAfter time.Duration) provider.Answer {
+	return provider.Answer{Class: provider.SlowDown, Code: job.CodeRateLimit, Message: "slow down", RetryAfter: retryAfter, Latency: 50 * time.Millisecond}
+}
+
+// Prompts that are always refused for the rate end as what they are, and keep
+// nobody else from passing.
+func TestLaneEndsPromptsThatAreAlwaysRefused(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Second, 20 * time.Second} {
+		for _, bad := range []int64{1, 20} {
+			s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+				if line > 0 && line <= bad {
+					return slowDown(wait)
+				}
+				return done()
+			})
+			r := s.job("a", 1, 2000, job.Job{})
+			s.run(10 * time.Hour)
+			s.want(r, "COMPLETED")
+			if s.failures() != int(bad) {
+				t.Errorf("%d always refused, told to wait %s: %d error records", bad, wait, s.failures())
+			}
+			if s.endedAt[r] > time.Hour {
+				t.Errorf("%d always refused, told to wait %s: it took %s", bad, wait, s.endedAt[r])
+			}
+		}
+	}
+}
+
+// Prompts that always fail spend their retries; the lane and its other jobs go on.
+func TestLaneLivesWithPoisonPrompts(t *testing.T) {
+	for name, poison := range map[string]func(int64) bool{
+		"25 in a row":      func(n int64) bool { return n > 500 && n <= 525 },
+		"one in ten":       func(n int64) bool { return n%10 == 0 },
+		"three in ten":     func(n int64) bool { return n%10 < 3 },
+		"the first thirty": func(n int64) bool { return n <= 30 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := 0
+			for n := int64(1); n <= 3000; n++ {
+				if poison(n) {
+					want++
+				}
+			}
+			s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+				if line > 0 && poison(line) {
+					return down()
+				}
+				return done()
+			})
+			r := s.job("a", 1, 3000, job.Job{})
+			s.run(20 * time.Hour)
+			s.want(r, "COMPLETED")
+			if s.failures() != want {
+				t.Errorf("%d error records, want %d", s.failures(), want)
+			}
+		})
+	}
+}
+
+// One prompt that is answered 403 (a moderation in front of the provider) fails
+// neither its job nor anybody else's.
+func TestLaneOnePromptFailsNoLane(t *testing.T) {
+	for _, line := range []int64{1, 500} {
+		s := newSim(t, func(n int64, _ time.Duration) provider.Answer {
+			if n == line {
+				return provider.Answer{Class: provider.Fatal, Message: "blocked", HTTPStatus: 403}
+			}
+			return done()
+		})
+		r := s.job("a", 1, 3000, job.Job{})
+		other := s.job("b", 10_001, 100, job.Job{})
+		s.run(5 * time.Hour)
+		s.want(r, "COMPLETED")
+		s.want(other, "COMPLETED")
+		if s.failures() != 1 || !strings.Contains(string(s.outcomes[line].Public), `"error":"invalid_request"`) {
+			t.Errorf("line %d: %d error records, its own is %s", line, s.failures(), s.outcomes[line].Public)
+		}
+	}
+}
+
+// A probe that the dialect cannot say tells nothing, and another takes its turn.
+func TestLaneProbeThatCannotBeSent(t *testing.T) {
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < time.Minute {
+			return down()
+		}
+		return done()
+	})
+	s.unsent = func(line int64, at time.Duration) bool { return line%2 == 0 && at > 5*time.Second }
+	r := s.job("a", 1, 200, job.Job{})
+	s.run(5 * time.Hour)
+	s.want(r, "COMPLETED")
+}
+
+// After a restart a job's first prompts are behind it.
+func TestLaneRefusedAlikeCountsFromTheJobsBeginning(t *testing.T) {
+	s := newSim(t, func(int64, time.Duration) provider.Answer {
+		return provider.Answer{Class: provider.Terminal, Code: job.CodeInvalidRequest, Message: "no"}
+	})
+	r := s.job("a", 1, 300, job.Job{CompletedCount: 50, SentThrough: 50})
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
 }

@@ -18,10 +18,14 @@ type run struct {
 	requests rate.Pacer // the caller's own caps
 	tokens   rate.Pacer
 
-	fresh   []*item // read and never sent, in the order of reading
-	retry   retries
-	reading bool // a block is being read
-	eof     bool // no block is left
+	fresh []*item // read and never sent, in the order of reading
+	retry retries
+	// refusedLast: the last to leave had been refused before, so a fresh one is
+	// next, lest prompts that are always refused keep the others from passing.
+	refusedLast bool
+	reading     bool      // a block is being read
+	eof         bool      // no block is left
+	readAt      time.Time // when reading is tried again after it failed
 
 	// A line is sent for the first time only once the store knows that it may
 	// be: whatever a crash leaves in doubt lies up to reserved, and is counted.
@@ -60,6 +64,9 @@ func newRun(j *job.Job, now time.Time) *run {
 	r.requests.SetRate(now, float64(j.RPM))
 	r.tokens.SetRate(now, float64(j.TPM))
 	r.draining = j.Status.Final()
+	if j.CompletedCount > 0 || j.SentThrough > 0 {
+		r.outcomes = 1 // its first prompts were answered before
+	}
 	r.reserved, r.asked = j.SentThrough, j.SentThrough
 	r.account.reserve.Store(j.SentThrough)
 	return r
@@ -72,9 +79,9 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 	}
 	var waiting time.Time
 	switch {
-	case len(r.retry) > 0 && !r.retry.due().After(now):
+	case len(r.retry) > 0 && !r.retry.due().After(now) && !(r.retry[0].refused > 0 && r.refusedLast && r.ready()):
 		it = r.retry[0]
-	case len(r.fresh) > 0 && r.fresh[0].line <= r.reserved:
+	case r.ready():
 		it = r.fresh[0]
 	case len(r.retry) > 0:
 		waiting = r.retry.due()
@@ -90,6 +97,9 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 	}
 	return it, now
 }
+
+// ready tells whether a prompt may leave for the first time.
+func (r *run) ready() bool { return len(r.fresh) > 0 && r.fresh[0].line <= r.reserved }
 
 // leastPerAsk bounds perAsk from below.
 const leastPerAsk = 4
@@ -131,8 +141,10 @@ func (r *run) allowed() int {
 func (r *run) pop(it *item) {
 	if len(r.retry) > 0 && r.retry[0] == it {
 		r.retry.first()
+		r.refusedLast = it.refused > 0
 		return
 	}
+	r.refusedLast = false
 	r.fresh[0] = nil
 	r.fresh = r.fresh[1:]
 	r.sent++

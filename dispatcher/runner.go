@@ -11,6 +11,7 @@ import (
 	"github.com/promptforge/promptforge/dispatcher/rate"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/files"
 )
 
 const (
@@ -103,6 +104,13 @@ func (r *laneRunner) cancel(x *run) {
 			return r.d.cfg.Store.Acknowledge(ctx, r.lease.Term, x.id)
 		})
 	})
+}
+
+// lost hears, at the very end, that the store took a batch no more.
+func (r *laneRunner) lost(b *batch) {
+	n, bytes := len(b.outcomes), b.bytes
+	r.d.gaveUp.Add(int64(n))
+	r.post(func(time.Time) { r.lane.recorded(b.run, n, bytes) })
 }
 
 func (r *laneRunner) stop() { r.post(func(time.Time) { r.lane.stopping = true }) }
@@ -223,20 +231,24 @@ func (r *laneRunner) save(m memory) {
 	}
 }
 
-// read reads a run's next block.
+// read reads a run's next block. A damaged one ends the job: what was answered
+// stays.
 func (r *laneRunner) read(x *run, s *source) {
 	items, eof, err := s.next(x)
-	for err != nil {
-		r.d.log.Error("a job's prompts cannot be read; trying again", "job", x.id, "error", err)
-		select {
-		case <-time.After(storeRetry):
-		case <-r.d.hard.Done():
-			r.post(func(time.Time) { x.reading = false })
-			return
-		}
-		items, eof, err = s.next(x)
+	if err == nil {
+		r.post(func(time.Time) { r.lane.read(x, items, eof) })
+		return
 	}
-	r.post(func(time.Time) { r.lane.read(x, items, eof) })
+	r.d.log.Error("a job's prompts cannot be read", "job", x.id, "error", err)
+	var damaged *files.DamagedError
+	if errors.As(err, &damaged) {
+		r.post(func(time.Time) {
+			r.lane.read(x, nil, true)
+			r.lane.fail(x, "The prompts file is damaged; what was answered before stays, and the rest must be submitted again.")
+		})
+		return
+	}
+	r.post(func(now time.Time) { r.lane.unread(x, now.Add(storeRetry)) })
 }
 
 // fail makes a job FAILED; what is in flight may still be recorded.
@@ -255,7 +267,9 @@ func (r *laneRunner) fail(x *run, reason string) {
 
 // finish completes a job whose prompts all have their outcome.
 func (r *laneRunner) finish(x *run) {
-	r.sealAll(x)
+	if !r.sealAll(x) {
+		return // it is found unfinished at the next start
+	}
 	cancelled := false
 	r.insist(func(ctx context.Context) error {
 		_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, job.Completed, "", time.Now())
@@ -274,16 +288,18 @@ func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
 	if failed != nil {
 		<-failed
 	}
-	r.sealAll(x)
+	if !r.sealAll(x) {
+		return
+	}
 	r.settleNow(x)
 	r.gone(x)
 }
 
 // sealAll seals everything of a job, once its account is told: after the end
 // the store takes nothing more.
-func (r *laneRunner) sealAll(x *run) {
+func (r *laneRunner) sealAll(x *run) bool {
 	r.d.commit.flush()
-	r.insist(func(ctx context.Context) error { return r.d.seal.all(ctx, x.id, r.lease.Term) })
+	return r.insist(func(ctx context.Context) error { return r.d.seal.all(ctx, x.id, r.lease.Term) })
 }
 
 func (r *laneRunner) settleNow(x *run) {
@@ -312,23 +328,23 @@ func (r *laneRunner) close(x *run) {
 }
 
 // insist repeats a decision until the store took or refused it, or the process
-// ends.
-func (r *laneRunner) insist(decide func(context.Context) error) {
+// ends; then it is false.
+func (r *laneRunner) insist(decide func(context.Context) error) bool {
 	for {
 		err := decide(context.WithoutCancel(r.d.hard))
 		var state *storage.StateError
 		switch {
 		case err == nil, errors.As(err, &state), errors.Is(err, storage.ErrNotFound):
-			return
+			return true
 		case errors.Is(err, storage.ErrTerm), errors.Is(err, storage.ErrClosed):
 			r.d.log.Warn("a decision came too late", "lane", r.key.String(), "error", err)
-			return
+			return false
 		}
 		r.d.log.Error("the store could not take a decision; trying again", "lane", r.key.String(), "error", err)
 		select {
 		case <-time.After(storeRetry):
 		case <-r.d.hard.Done():
-			return
+			return false
 		}
 	}
 }

@@ -42,6 +42,10 @@ type unsealed struct {
 	since   time.Time // of the open segment's first outcome
 	frozen  bool      // one or more wait to be sealed
 	retryAt time.Time // after a failure
+	// written is a part whose list is not known to have it: the segment number
+	// and the part, so that a repeated try writes no second file.
+	writtenN int64
+	written  storage.NewPart
 }
 
 func newSealer(store storage.Store, fs storage.Files, log *slog.Logger) *sealer {
@@ -194,15 +198,20 @@ func (s *sealer) one(ctx context.Context, id job.ID, u *unsealed) (bool, error) 
 		u.open = storage.Segment{N: segment.N}
 	}
 	s.mu.Unlock()
-	part, err := s.write(ctx, id, u.term, segment)
-	if err != nil {
-		return false, err
+	if u.writtenN != segment.N {
+		part, err := s.write(ctx, id, u.term, segment)
+		if err != nil {
+			return false, err
+		}
+		u.writtenN, u.written = segment.N, part
 	}
+	part := u.written
 	if err := s.store.Seal(ctx, u.term, id, segment.N, part); err != nil {
 		// Whether the list has it is not known; a file that no list names is
 		// removed later, one that is named must stay.
 		return false, err
 	}
+	u.writtenN, u.written = 0, storage.NewPart{}
 	return true, nil
 }
 

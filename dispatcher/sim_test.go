@@ -25,6 +25,9 @@ type sim struct {
 	// the canary.
 	answer func(line int64, at time.Duration) provider.Answer
 
+	// unsent tells that the dialect cannot say a prompt; nil: it can.
+	unsent func(line int64, at time.Duration) bool
+
 	requests map[int64]int
 	sentAt   []time.Duration
 	outcomes map[int64]*job.Outcome
@@ -178,6 +181,12 @@ func (s *sim) execute(c command) {
 }
 
 func (s *sim) send(it *item) {
+	if s.unsent != nil && s.unsent(it.line, s.since()) {
+		a := provider.Answer{Class: provider.Terminal, Code: job.CodeInvalidRequest, Message: "lacks it"}
+		p := &job.Prompt{Line: it.line, ID: job.IntID(it.line)}
+		s.after(0, func() { s.lane.answered(s.now, it, &a, p, false, nil) })
+		return
+	}
 	s.requests[it.line]++
 	s.sentAt = append(s.sentAt, s.since())
 	s.inFlight++

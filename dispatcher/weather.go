@@ -59,6 +59,12 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 	}
 	switch a.Class {
 	case provider.Fatal:
+		it.fatals++
+		own := l.ownFatal(it)
+		it.fatals--
+		if own {
+			return
+		}
 		l.begin(now, newRefusal(now, a))
 		return
 	case provider.UsedUp:

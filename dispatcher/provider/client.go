@@ -44,6 +44,9 @@ func NewClient(e Endpoint, cfg ClientConfig) *Client {
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
 		ExpectContinueTimeout: time.Second,
+		// A connection that was cut silently would swallow requests for the
+		// whole timeout.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	c := &Client{endpoint: e, cfg: cfg, header: http.Header{}}
 	c.http = &http.Client{
@@ -100,6 +103,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	if err != nil || len(answer) > MaxAnswerBytes {
 		return c.cutOff(res.StatusCode, err, latency)
 	}
+	answer = withoutKey(answer, c.endpoint.Key)
 	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
 	a.Response = oneLine(answer)
@@ -113,13 +117,13 @@ func (c *Client) unreachable(err error, latency time.Duration) Answer {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		a.Code = job.CodeTimeout
-		a.Message = fmt.Sprintf("The provider gave no answer within %s.", c.cfg.Timeout)
 	case errors.As(err, &dns):
 		a.Message = "The provider's host name cannot be resolved."
 	case errors.As(err, &op) && op.Op == "dial":
 		a.Message = "No connection to the provider: " + op.Err.Error() + "."
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		a.Code = job.CodeTimeout
+		a.Message = fmt.Sprintf("The provider gave no answer within %s.", c.cfg.Timeout)
 	default:
 		a.Message = "The connection broke before the provider answered."
 	}
@@ -144,6 +148,19 @@ func (c *Client) cutOff(status int, err error, latency time.Duration) Answer {
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()
+}
+
+// minSecret is how long a credential must be to be one, and not a placeholder
+// such as "any", which is a word like others.
+const minSecret = 16
+
+// withoutKey takes the credential out of a body, since some servers quote what
+// they were sent, and a job's owner may read the whole answer.
+func withoutKey(body []byte, key string) []byte {
+	if len(key) < minSecret || !bytes.Contains(body, []byte(key)) {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(key), []byte("…"))
 }
 
 // oneLine is a JSON body as one line, nil where it is no JSON.

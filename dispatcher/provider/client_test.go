@@ -85,7 +85,7 @@ func TestClientFailures(t *testing.T) {
 		}, Broken, job.CodeBadResponse},
 		{"a redirect, which is not followed", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
-		}, Transient, job.CodeServerError},
+		}, Fatal, job.CodeServerError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			timeout := time.Minute

