@@ -95,16 +95,35 @@ type completion struct {
 		FinishReason string `json:"finish_reason"`
 		Message      *struct {
 			Content   jsontext.Value `json:"content"`
-			Refusal   string         `json:"refusal"`
+			Refusal   jsontext.Value `json:"refusal"`
 			ToolCalls jsontext.Value `json:"tool_calls"`
 		} `json:"message"`
 	} `json:"choices"`
-	Usage *struct {
-		PromptTokens     *int64 `json:"prompt_tokens"`
-		CompletionTokens *int64 `json:"completion_tokens"`
-		TotalTokens      *int64 `json:"total_tokens"`
-	} `json:"usage"`
-	Error *openAIError `json:"error"`
+	// What an answer is good without is read apart: other servers shape it in
+	// their own ways, and an answer that was paid for is not thrown away for it.
+	Usage jsontext.Value `json:"usage"`
+	Error jsontext.Value `json:"error"`
+}
+
+// usage is what was billed; nil where it is not told, or not as a number.
+func (c *completion) usage(a *Answer) {
+	var u struct {
+		PromptTokens     *float64 `json:"prompt_tokens"`
+		CompletionTokens *float64 `json:"completion_tokens"`
+		TotalTokens      *float64 `json:"total_tokens"`
+	}
+	if c.Usage.Kind() != '{' || json.Unmarshal(c.Usage, &u, json.JoinOptions(lenient...)) != nil {
+		return
+	}
+	for _, n := range []struct {
+		from *float64
+		into **int64
+	}{{u.PromptTokens, &a.PromptTokens}, {u.CompletionTokens, &a.CompletionTokens}, {u.TotalTokens, &a.TotalTokens}} {
+		if n.from != nil && *n.from >= 0 && *n.from < 1e15 {
+			whole := int64(*n.from)
+			*n.into = &whole
+		}
+	}
 }
 
 // Answer reads an answer of any status.
@@ -118,9 +137,10 @@ func (OpenAI) Answer(e *Endpoint, status int, h http.Header, body []byte) Answer
 	if json.Unmarshal(body, &c, json.JoinOptions(lenient...)) != nil {
 		return broken(a, "The provider's answer is not the JSON of a chat completion.")
 	}
-	if c.Error != nil && len(c.Choices) == 0 {
+	if c.Error.Kind() == '{' && len(c.Choices) == 0 {
 		// OpenRouter answers 200 with the upstream's error in the body.
-		classifyOpenAI(e, &a, c.Error.status(), h, body)
+		found := readOpenAIError(body)
+		classifyOpenAI(e, &a, found.status(), h, body)
 		return a
 	}
 	if len(c.Choices) == 0 || c.Choices[0].Message == nil {
@@ -135,14 +155,13 @@ func (OpenAI) Answer(e *Endpoint, status int, h http.Header, body []byte) Answer
 	if v := choice.Message.ToolCalls; v.Kind() == '[' && string(v) != "[]" {
 		a.ToolCalls = v
 	}
-	if c.Usage != nil {
-		a.PromptTokens, a.CompletionTokens, a.TotalTokens = c.Usage.PromptTokens, c.Usage.CompletionTokens, c.Usage.TotalTokens
-	}
-	if text == "" && a.ToolCalls == nil && (choice.Message.Refusal != "" || a.FinishReason == "content_filter") {
+	c.usage(&a)
+	refusal, _ := contentText(choice.Message.Refusal)
+	if text == "" && a.ToolCalls == nil && (refusal != "" || a.FinishReason == "content_filter") {
 		a.Class, a.Code = Terminal, job.CodeContentFiltered
 		a.Message = "The provider withheld the answer."
-		if choice.Message.Refusal != "" {
-			a.Message = "The model refused: " + choice.Message.Refusal
+		if refusal != "" {
+			a.Message = "The model refused: " + refusal
 		}
 	}
 	return a

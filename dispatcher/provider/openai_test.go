@@ -71,6 +71,11 @@ func TestOpenAIAnswerClasses(t *testing.T) {
 	}{
 		{"an answer", 200, ok, Done, ""},
 		{"an empty answer that was cut by its limit", 200, strings.NewReplacer(`"42"`, `""`, "stop", "length").Replace(ok), Done, ""},
+		{"usage in floats", 200, `{"model":"m","choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":3.0,"total_tokens":"4"},"error":""}`, Done, ""},
+		{"a refusal that is an object", 200, `{"model":"m","choices":[{"message":{"content":"x","refusal":{}}}]}`, Done, ""},
+		{"a spent account without a code", 429, `{"error":{"message":"quota","type":"insufficient_quota","code":null}}`, Fatal, job.CodeServerError},
+		{"a redirect", 301, ``, Fatal, job.CodeServerError},
+		{"a prompt that no endpoint takes", 404, `{"error":{"message":"No endpoints found for this model that support image input","code":404}}`, Terminal, job.CodeInvalidRequest},
 		{"tool calls alone", 200, `{"model":"m","choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]},"finish_reason":"tool_calls"}]}`, Done, ""},
 		{"content in parts", 200, `{"model":"m","choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"thinking"}]},"finish_reason":"stop"}]}`, Done, ""},
 		{"withheld by a filter", 200, `{"model":"m","choices":[{"message":{"content":""},"finish_reason":"content_filter"}]}`, Terminal, job.CodeContentFiltered},
