@@ -16,19 +16,21 @@ const (
 	apiKeyMetadata = "x-api-key"
 )
 
-// authenticateCall tells whose key came with a gRPC call.
-func authenticateCall(store storage.Keys) func(context.Context) (string, error) {
+// authenticateCall tells whose key came with a gRPC call. The gateway's calls
+// have no address; their requests were counted by it.
+func authenticateCall(store storage.Keys, failures *failures) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
-		return authenticate(ctx, store, metadata.ValueFromIncomingContext(ctx, apiKeyMetadata))
+		client, err := authenticate(ctx, store, metadata.ValueFromIncomingContext(ctx, apiKeyMetadata))
+		return client, failures.count(peerAddress(ctx), err)
 	}
 }
 
 // authenticateRequest tells whose key came with an HTTP request. It comes
 // before routing and parsing, so that without a key nothing is learned; the
 // gRPC call behind it is authenticated by itself.
-func authenticateRequest(store storage.Keys, r *http.Request) error {
+func authenticateRequest(store storage.Keys, failures *failures, r *http.Request) error {
 	_, err := authenticate(r.Context(), store, r.Header.Values(apiKeyHeader))
-	return err
+	return failures.count(addressOf(r.RemoteAddr), err)
 }
 
 func authenticate(ctx context.Context, store storage.Keys, given []string) (string, error) {

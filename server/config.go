@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -27,6 +28,14 @@ type Config struct {
 	UploadURLTTL   time.Duration // 0: 15 minutes
 	ResultsURLTTL  time.Duration // 0: 1 hour
 	MaxUploadBytes int64         // of an upload after decompression; 0: 20 GiB
+
+	// Quotas are every client's, and ClientQuotas goes before it; what the store
+	// has goes before both. Of a field that is 0 there is no limit.
+	Quotas       quota.Limits
+	ClientQuotas map[string]storage.Quota
+	// FailedAuthentications is how many a minute an address may have; at once it
+	// may be twice as many. 0: no limit.
+	FailedAuthentications int
 
 	// Retention is how long a job is kept after it is settled. 0: 30 days.
 	Retention time.Duration

@@ -3,20 +3,25 @@ package server
 import (
 	"context"
 	"time"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage/erase"
 )
 
 const (
 	retentionEvery = time.Minute
 	eraseRetry     = 5 * time.Second
+	purgeWait      = 20 * time.Second // for what is in flight for a purged client
 )
 
 // erase removes what deleted jobs left on the disk, as soon as they are
-// settled, until ctx is done.
+// settled, and deletes jobs whose retention is over, until ctx is done.
 func (s *Server) erase(ctx context.Context) {
 	changed, stop := s.cfg.Store.Watch("")
 	defer stop()
 	retention := time.NewTicker(retentionEvery)
 	defer retention.Stop()
+	s.expireJobs(ctx)
 	for {
 		var again <-chan time.Time
 		if err := s.eraseDoomed(ctx); err != nil && ctx.Err() == nil {
@@ -34,24 +39,11 @@ func (s *Server) erase(ctx context.Context) {
 	}
 }
 
-// eraseDoomed erases jobs one at a time, since two that share a file must not
-// both leave it to the other.
+// eraseDoomed is called by erase alone.
 func (s *Server) eraseDoomed(ctx context.Context) error {
-	for {
-		doomed, err := s.cfg.Store.Doomed(ctx, 1)
-		if err != nil || len(doomed) == 0 {
-			return err
-		}
-		for _, name := range doomed[0].Files {
-			if err := s.cfg.Files.Remove(ctx, name); err != nil {
-				return err
-			}
-		}
-		if err := s.cfg.Store.Erase(ctx, doomed[0].ID); err != nil {
-			return err
-		}
-		s.cfg.Log.Info("a job was erased", "job", doomed[0].ID)
-	}
+	return erase.Doomed(ctx, s.cfg.Store, s.cfg.Files, func(id job.ID) {
+		s.cfg.Log.Info("a job was erased", "job", id)
+	})
 }
 
 // expireJobs deletes the jobs whose retention is over.

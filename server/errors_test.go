@@ -14,6 +14,7 @@ import (
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -31,10 +32,7 @@ type errorCase struct {
 	noGRPC string
 }
 
-const (
-	transfersAreHTTP = "signed transfer URLs are HTTP's; over gRPC the key is the permission"
-	noQuotas         = "clients have no quotas in this version"
-)
+const transfersAreHTTP = "signed transfer URLs are HTTP's; over gRPC the key is the permission"
 
 func errorCases() []errorCase {
 	unknown := string(job.NewID())
@@ -223,7 +221,15 @@ func errorCases() []errorCase {
 		rest: func(e *env) reply { return e.rest("POST", "/v1/jobs/init", `{"provider":"openai","model":"m"}`) },
 		grpc: func(e *env) error { return e.initJob(&promptforgev1.InitJobRequest{Provider: "openai", Model: "m"}) },
 	}, {
-		name: "quota", kind: problem.QuotaExceeded, noREST: noQuotas, noGRPC: noQuotas,
+		name: "quota", kind: problem.QuotaExceeded,
+		config: func(c *Config) { c.Quotas = quota.Limits{OpenJobs: 1} },
+		rest: func(e *env) reply {
+			e.init()
+			return e.rest("POST", "/v1/jobs/init", initBody)
+		},
+		grpc: func(e *env) error {
+			return e.initJob(&promptforgev1.InitJobRequest{Provider: "openai", Model: "gpt-4o-mini"})
+		},
 	}, {
 		name: "panic", kind: problem.Internal,
 		rest: func(e *env) reply { return e.rest("POST", "/v1/jobs/init", `{"provider":"openai","model":"panic"}`) },

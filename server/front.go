@@ -16,14 +16,13 @@ import (
 
 const (
 	idempotencyHeader = "Idempotency-Key"
-	maxJSONBody       = 1 << 20
-	jsonBodyTimeout   = time.Minute
 )
 
 // front is the HTTP port: it decides by the path alone who answers, and holds
 // back whatever has no key.
 type front struct {
 	store     storage.Store
+	failures  *failures
 	log       *slog.Logger
 	transfers http.Handler
 	gateway   http.Handler
@@ -97,7 +96,7 @@ var notForwarded = []string{"Grpc-Timeout", "Te", "Authorization", "X-Forwarded-
 
 // api is everything below /v1/ that needs a key.
 func (f *front) api(w http.ResponseWriter, r *http.Request) {
-	if err := authenticateRequest(f.store, r); err != nil {
+	if err := authenticateRequest(f.store, f.failures, r); err != nil {
 		if p := problem.From(err); p.Cause != nil {
 			f.log.ErrorContext(r.Context(), "a key could not be checked", "error", p.Cause)
 		}
@@ -110,9 +109,6 @@ func (f *front) api(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, name := range notForwarded {
 		r.Header.Del(name)
-	}
-	if r.Method == http.MethodPost {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(jsonBodyTimeout)) //nolint:errcheck // net/http's own writer has deadlines
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxJSONBody)
 	f.gateway.ServeHTTP(w, r)

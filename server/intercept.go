@@ -14,13 +14,16 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/quota"
 )
 
 // interceptor is what every call passes, unary or stream: recovery, log,
-// authentication, and errors made problems.
+// authentication, the quota of requests, and errors made problems. REST's calls
+// come through it once, as the gateway's.
 type interceptor struct {
 	log          *slog.Logger
 	authenticate func(ctx context.Context) (client string, err error)
+	quotas       *quota.Keeper
 	draining     context.Context // ends the streams that need no key
 }
 
@@ -78,6 +81,9 @@ func (i *interceptor) call(ctx context.Context, method string, handle func(conte
 	}()
 	if !isOpen(method) {
 		if client, err = i.authenticate(ctx); err != nil {
+			return err
+		}
+		if err = i.quotas.Request(ctx, client); err != nil {
 			return err
 		}
 		ctx = withClient(ctx, client)

@@ -24,12 +24,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP() })
 	group.Go(func() error { return serveGRPC(s.grpc, s.grpcListener, "--grpc-addr") })
-	group.Go(func() error { return serveGRPC(s.grpc, s.pipe, "the gateway") })
+	group.Go(func() error { return serveGRPC(s.inner, s.pipe, "the gateway") })
 	if s.adminListener != nil {
 		group.Go(func() error { return ignoreClosed(s.admin.Serve(s.adminListener), "the admin socket") })
 	}
 	group.Go(func() error { s.sweep(running); return nil })
 	group.Go(func() error { s.erase(running); return nil })
+	s.warnPlain()
 	s.cfg.Log.Info("serving", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(), "url", s.publicURL(), "version", s.cfg.Version)
 	<-running.Done()
 	stopErr := s.stop()
@@ -95,12 +96,14 @@ func (s *Server) stopGRPC(ctx context.Context) (cut bool) {
 	graceful := make(chan struct{})
 	go func() {
 		defer close(graceful)
+		s.inner.GracefulStop() // HTTP has ended by now
 		s.grpc.GracefulStop()
 	}()
 	select {
 	case <-graceful:
 		return false
 	case <-ctx.Done():
+		s.inner.Stop()
 		s.grpc.Stop()
 		<-graceful
 		return true

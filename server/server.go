@@ -8,27 +8,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/server/admin"
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
-)
-
-const (
-	maxMessageBytes   = 4 << 20
-	maxHeaderBytes    = 64 << 10
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
 )
 
 // Server is the service's outside. New opens its listeners, Serve serves them,
@@ -48,11 +40,14 @@ type Server struct {
 
 	front     *front
 	http      *http.Server
-	grpc      *grpc.Server
+	grpc      *grpc.Server // of the port
+	inner     *grpc.Server // of the gateway
 	admin     *http.Server
 	adminAPI  *admin.Server
 	health    *health.Server
 	transfers *transfer.Handler
+	quotas    *quota.Keeper
+	failures  *failures
 }
 
 // New opens the listeners and prepares to serve. Its error is a sentence that
@@ -85,8 +80,10 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("read the secret that signs transfer URLs: %w", err)
 	}
 	signer := transfer.NewSigner(secret, s.publicURL)
+	s.quotas = quota.NewKeeper(quota.Config{Store: cfg.Store, Limits: cfg.Quotas, Clients: cfg.ClientQuotas, Now: cfg.Now})
+	s.failures = &failures{addresses: quota.NewAddresses(cfg.FailedAuthentications), now: cfg.Now}
 	s.transfers = transfer.NewHandler(transfer.Config{
-		Store: cfg.Store, Files: cfg.Files, Signer: signer,
+		Store: cfg.Store, Files: cfg.Files, Signer: signer, Quotas: s.quotas,
 		MaxUploadBytes: cfg.MaxUploadBytes, Now: cfg.Now, Log: cfg.Log,
 	})
 	s.buildGRPC(signer)
@@ -117,29 +114,33 @@ func (s *Server) listen(grpcTLS *tls.Config) (err error) {
 }
 
 func (s *Server) buildGRPC(signer *transfer.Signer) {
-	chain := interceptor{log: s.cfg.Log, authenticate: authenticateCall(s.cfg.Store), draining: s.draining}
-	s.grpc = grpc.NewServer(
-		grpc.ChainUnaryInterceptor(chain.unary),
-		grpc.ChainStreamInterceptor(chain.stream),
-		grpc.UnknownServiceHandler(unknownMethod),
-		grpc.MaxRecvMsgSize(maxMessageBytes),
-		grpc.MaxHeaderListSize(2*maxHeaderBytes), // the gateway adds to what HTTP took
-		grpc.WaitForHandlers(true),               // whoever closes the store next must find nobody in it
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-	)
-	promptforgev1.RegisterJobServiceServer(s.grpc, &service{
+	jobs := &service{
 		store:         s.cfg.Store,
 		files:         s.cfg.Files,
 		offers:        s.cfg.Offers,
 		now:           s.cfg.Now,
 		signer:        signer,
 		transfers:     s.transfers,
+		quotas:        s.quotas,
 		pages:         pageTokens{s.cfg.Store},
 		uploadURLTTL:  s.cfg.UploadURLTTL,
 		resultsURLTTL: s.cfg.ResultsURLTTL,
 		stopping:      s.stopping,
-	})
+	}
+	chain := interceptor{log: s.cfg.Log, authenticate: authenticateCall(s.cfg.Store, s.failures), quotas: s.quotas, draining: s.draining}
+	watched := newKeyWatch(s.cfg.Store)
+	common := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(chain.unary),
+		grpc.ChainStreamInterceptor(chain.stream, watched.stream),
+		grpc.UnknownServiceHandler(unknownMethod),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.WaitForHandlers(true), // whoever closes the store next must find nobody in it
+	}
+	s.grpc = grpc.NewServer(append(common[:len(common):len(common)], grpcLimits()...)...)
+	s.inner = grpc.NewServer(append(common[:len(common):len(common)],
+		grpc.MaxHeaderListSize(2*maxHeaderBytes))...) // the gateway adds to what HTTP took
+	promptforgev1.RegisterJobServiceServer(s.grpc, jobs)
+	promptforgev1.RegisterJobServiceServer(s.inner, jobs)
 	s.health = health.NewServer()
 	s.health.SetServingStatus(promptforgev1.JobService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
@@ -162,24 +163,20 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	s.front = &front{store: s.cfg.Store, log: s.cfg.Log, transfers: s.transfers, gateway: gateway.mux}
-	s.http = &http.Server{
-		Handler:           s.front,
-		TLSConfig:         config,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout, // no WriteTimeout: streams and downloads set their own
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-	}
+	s.front = &front{store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway.mux}
+	s.http = newHTTPServer(s.front, s.cfg.Log)
+	s.http.TLSConfig = config
 	return nil
 }
 
 func (s *Server) buildAdmin() {
 	s.adminAPI = admin.NewServer(s.cfg.Store, s.cfg.Log)
+	s.adminAPI.ServeClients(admin.LocalClients{Store: s.cfg.Store, Now: s.cfg.Now, Wait: purgeWait, Stop: s.stopping.Done()})
+	s.adminAPI.ServeQuotas(&admin.LocalQuotas{Store: s.cfg.Store, Keeper: s.quotas})
 	s.admin = &http.Server{
 		Handler:           s.adminAPI,
 		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       idleTimeout, // no limits else: an operator's verb may take its time
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

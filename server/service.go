@@ -7,6 +7,7 @@ import (
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -22,6 +23,7 @@ type service struct {
 	now       func() time.Time
 	signer    *transfer.Signer
 	transfers *transfer.Handler
+	quotas    *quota.Keeper
 	pages     pageTokens
 	stopping  context.Context
 

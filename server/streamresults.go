@@ -27,6 +27,11 @@ func (s *service) StreamResults(req *promptforgev1.StreamResultsRequest, stream 
 	if err != nil {
 		return notFound()
 	}
+	end, err := s.quotas.Stream(ctx, clientOf(ctx))
+	if err != nil {
+		return err
+	}
+	defer end()
 	changed, stop := s.store.Watch(id)
 	defer stop()
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -40,9 +41,11 @@ func (s *service) UploadPrompts(stream uploadStream) error {
 // upload pipes the stream's data into the transfer.
 func (s *service) upload(ctx context.Context, j *job.Job, stream uploadStream) (*job.Job, error) {
 	r, w := io.Pipe()
+	// A stream whose key was revoked ends while nothing comes, too.
+	defer context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })()
 	received := make(chan error, 1)
 	go func() {
-		err := receivePieces(stream, w)
+		err := receivePieces(stream, w, s.transfers.IdleTimeout)
 		received <- err // first, so that it is there when the transfer fails by it
 		w.CloseWithError(err)
 	}()
@@ -64,10 +67,17 @@ func (s *service) upload(ctx context.Context, j *job.Job, stream uploadStream) (
 var errRefused = errors.New("the upload was refused")
 
 // receivePieces writes the data of all further messages to w. Its error is a
-// mistake of the caller's, a broken stream, or w's.
-func receivePieces(stream uploadStream, w io.Writer) error {
+// mistake of the caller's, a broken stream, or w's. When idle passes without a
+// message w is closed, which ends the upload, and with it the stream.
+func receivePieces(stream uploadStream, w *io.PipeWriter, idle time.Duration) error {
+	dead := time.AfterFunc(idle, func() {
+		w.CloseWithError(badRequest("The upload was cut since nothing came for too long; send it again."))
+	})
+	defer dead.Stop()
 	for {
+		dead.Reset(idle)
 		piece, err := receivePiece(stream)
+		dead.Stop() // what is written takes the time that it takes
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

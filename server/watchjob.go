@@ -24,6 +24,11 @@ func (s *service) WatchJob(req *promptforgev1.WatchJobRequest, stream grpc.Serve
 	if err != nil {
 		return notFound()
 	}
+	end, err := s.quotas.Stream(ctx, clientOf(ctx))
+	if err != nil {
+		return err
+	}
+	defer end()
 	// Before the state is read that is sent first: what changes after that is
 	// signalled.
 	changed, stop := s.store.Watch(id)

@@ -22,6 +22,7 @@ type Store interface {
 	Lanes
 	Outcomes
 	Deletion
+	Quotas
 
 	// Secret returns the named secret of this deployment, 32 random bytes that
 	// are made at the first call and never change.

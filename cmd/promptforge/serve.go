@@ -33,6 +33,7 @@ type serveCmd struct {
 	Retention              duration `setting:"" help:"How long a job is kept after its end." default:"720h" placeholder:"TIME"`
 	ResultsURLTTL          duration `name:"results-url-ttl" setting:"" help:"How long a download URL is good." default:"1h" placeholder:"TIME"`
 	MaxUploadBytes         size     `setting:"" help:"The largest prompts file, after decompression." default:"20GiB" placeholder:"SIZE"`
+	quotaFlags
 	engineFlags
 	LogLevel logLevel `setting:"" help:"How much is logged: debug, info, warn or error." default:"info" placeholder:"LEVEL"`
 }
@@ -94,6 +95,7 @@ func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log
 		Retention:    time.Duration(c.Retention),
 		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
 		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir,
+		Quotas: c.limits(), ClientQuotas: p.clientQuotas(), FailedAuthentications: int(c.QuotaFailedAuthentications),
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Version: version,
 	})
 	if err != nil {

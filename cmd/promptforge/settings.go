@@ -21,8 +21,11 @@ import (
 // variable, and the variable before the file.
 const settingTag = "setting"
 
-// providersKey is the one key of the file that is no flag.
-const providersKey = "providers"
+// The keys of the file that are no flags.
+const (
+	providersKey = "providers"
+	clientsKey   = "clients"
+)
 
 // settingError is a sentence that names the variable, or the file and its key.
 type settingError struct{ sentence string }
@@ -38,6 +41,7 @@ type settings struct {
 	file      string // empty: none
 	values    map[string]*yaml.Node
 	providers map[string]provider.Config
+	clients   map[string]clientConfig
 }
 
 var _ kong.Resolver = (*settings)(nil)
@@ -91,7 +95,7 @@ func fileKey(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 // knownSettings lists the keys that a file may have, whichever command reads
 // it, so that one file serves them all.
 func knownSettings(app *kong.Application) []string {
-	keys := []string{providersKey}
+	keys := []string{providersKey, clientsKey}
 	for _, command := range app.Children {
 		for _, flag := range command.Flags {
 			key := fileKey(flag.Name)
@@ -122,7 +126,7 @@ func describeFlag(v *kong.Value) string {
 
 // configFlag stands in every command that reads the configuration file.
 type configFlag struct {
-	Config string `help:"Read settings from a YAML file; its keys are the flags with underscores, and providers ($PROMPTFORGE_CONFIG)." placeholder:"FILE"`
+	Config string `help:"Read settings from a YAML file; its keys are the flags with underscores, providers and clients ($PROMPTFORGE_CONFIG)." placeholder:"FILE"`
 }
 
 // load reads the configuration file of a command that has --config.
@@ -178,7 +182,12 @@ func (s *settings) read(path string) error {
 		s.values[key.Value] = value
 	}
 	if node, ok := s.values[providersKey]; ok {
-		return strictYAML{file: path}.decode(node, reflect.ValueOf(&s.providers).Elem(), providersKey)
+		if err := (strictYAML{file: path}).decode(node, reflect.ValueOf(&s.providers).Elem(), providersKey); err != nil {
+			return err
+		}
+	}
+	if node, ok := s.values[clientsKey]; ok {
+		return strictYAML{file: path}.clients(node, &s.clients)
 	}
 	return nil
 }

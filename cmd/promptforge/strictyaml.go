@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
@@ -21,6 +22,9 @@ func (s strictYAML) decode(n *yaml.Node, into reflect.Value, path string) error 
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	if v, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return s.text(n, v, path)
+	}
 	switch t := into.Type(); {
 	case t.Kind() == reflect.Map:
 		return s.mapping(n, into, path)
@@ -31,6 +35,17 @@ func (s strictYAML) decode(n *yaml.Node, into reflect.Value, path string) error 
 	}
 	if n.Tag == "!!null" || n.Decode(into.Addr().Interface()) != nil {
 		return s.mistake(n, path, "needs %s", wanted(into.Type()))
+	}
+	return nil
+}
+
+// text decodes what a flag could hold as well.
+func (s strictYAML) text(n *yaml.Node, into encoding.TextUnmarshaler, path string) error {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return s.mistake(n, path, "needs one plain value")
+	}
+	if err := into.UnmarshalText([]byte(n.Value)); err != nil {
+		return s.mistake(n, path, "%s", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func rangeOf(field string, size int64) (s span, ok bool) {
 	if !isBytes || strings.Contains(spec, ",") {
 		return whole, true
 	}
-	first, last, dash := strings.Cut(strings.TrimSpace(spec), "-")
+	first, last, dash := strings.Cut(strings.Trim(spec, " \t"), "-")
 	if !dash || !digits(first) || !digits(last) || first+last == "" {
 		return whole, true
 	}

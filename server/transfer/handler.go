@@ -10,6 +10,7 @@ import (
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -25,6 +26,7 @@ type Config struct {
 	Store          storage.Store
 	Files          storage.Files
 	Signer         *Signer
+	Quotas         *quota.Keeper    // nil: none
 	MaxUploadBytes int64            // after decompression; 0: DefaultMaxUploadBytes
 	IdleTimeout    time.Duration    // 0: DefaultIdleTimeout
 	Now            func() time.Time // nil: time.Now
@@ -82,7 +84,8 @@ func (h *Handler) begin(id job.ID) (end func()) {
 const detailAltered = "This URL was not made by this server, or was altered on the way; use it exactly as it was given out."
 
 // ServeHTTP serves one transfer. What is checked comes in this order: the
-// signature, the expiry, the method, the client's keys, the job's state.
+// signature, the expiry, the method, the client's keys, its quota of requests, the job's state,
+// the quotas of an upload.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g, ok := h.Signer.verify(r.URL)
 	if !ok {
@@ -119,7 +122,7 @@ func (h *Handler) permit(r *http.Request, g grant) error {
 	if !has {
 		return problem.New(problem.Forbidden, "This URL's client has no API key any more, and its URLs ended with the last one.")
 	}
-	return nil
+	return h.Quotas.Request(r.Context(), g.client)
 }
 
 func expired(g grant) string {

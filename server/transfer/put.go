@@ -24,7 +24,7 @@ import (
 // has already changes nothing and returns the job as it is now.
 //
 // The error is a problem: BadRequest (broken, or another encoding), NotFound,
-// JobState, UploadTooLarge, Unavailable. After any of them the job is as it
+// JobState, UploadTooLarge, QuotaExceeded, Unavailable. After any of them the job is as it
 // was. An error of body means that the upload broke, unless it is a problem
 // itself, which is returned as it is.
 func (h *Handler) Upload(ctx context.Context, client string, id job.ID, contentEncoding string, body io.Reader) (*job.Job, error) {
@@ -33,6 +33,11 @@ func (h *Handler) Upload(ctx context.Context, client string, id job.ID, contentE
 	if err != nil {
 		return nil, err
 	}
+	end, err := h.Quotas.Upload(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	return h.take(ctx, j, contentEncoding, newBody(body, h.MaxUploadBytes))
 }
 
@@ -70,6 +75,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, g grant) (*job
 	if err != nil {
 		return nil, err
 	}
+	end, err := h.Quotas.Upload(r.Context(), g.client)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	encoding, err := contentEncoding(r.Header)
 	if err != nil {
 		return nil, err
@@ -179,7 +189,11 @@ func (h *Handler) sum(content io.Reader) (sum [sha256.Size]byte, err error) {
 
 // keep writes an upload into Files and gives it to the job.
 func (h *Handler) keep(ctx context.Context, j *job.Job, content io.Reader, b *body) (*job.Job, error) {
-	u, err := intake.Read(ctx, h.Files, j.ID, content, intake.Limits{MaxBytes: h.MaxUploadBytes})
+	files, err := h.Quotas.Files(ctx, j.Client, h.Files)
+	if err != nil {
+		return nil, err
+	}
+	u, err := intake.Read(ctx, files, j.ID, content, intake.Limits{MaxBytes: h.MaxUploadBytes})
 	if err != nil {
 		return nil, broken(b, err)
 	}
@@ -189,6 +203,12 @@ func (h *Handler) keep(ctx context.Context, j *job.Job, content io.Reader, b *bo
 	}
 	// The upload is whole: whether its sender is still there counts no more.
 	ctx = context.WithoutCancel(ctx)
+	release, err := h.Quotas.Room(ctx, j.Client, 0, stored(u))
+	if err != nil {
+		h.discard(ctx, u)
+		return nil, err
+	}
+	defer release()
 	kept, err := h.Store.CompleteUpload(ctx, j.ID, u, h.Now())
 	if err == nil {
 		return kept, nil
@@ -204,6 +224,15 @@ func (h *Handler) keep(ctx context.Context, j *job.Job, content io.Reader, b *bo
 	// Any other error leaves open whether the job has these files now, so
 	// they stay: those that no job names are removed as orphans.
 	return nil, storeProblem(fmt.Errorf("complete an upload: %w", err))
+}
+
+// stored is how much an upload adds to what its client has.
+func stored(u storage.Upload) int64 {
+	n := u.Prompts.Bytes
+	for _, part := range u.Unusable {
+		n += part.Bytes
+	}
+	return n
 }
 
 // broken makes a problem of what ended an upload early.

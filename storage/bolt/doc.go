@@ -28,6 +28,7 @@
 //	keys          id → keyRecord (JSON)
 //	clientkeys    client, id → nothing
 //	secrets       name → 32 bytes
+//	quotas        client → quotaRecord (JSON); not there before the first
 //
 // Numbers in keys are big-endian, clients are preceded by their length. The
 // JSON records are types of this package with names of their own, so that a

@@ -75,6 +75,9 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ignoreMissing(os.Remove(path + compactSuffix)); err != nil { // of a Compact that was killed
+		return nil, errors.Join(err, db.Close())
+	}
 	s := &Store{
 		path:      path,
 		maxActive: max(opts.MaxActivePerClient, 1),
@@ -134,23 +137,58 @@ func inspectTx(path string, tx *bbolt.Tx) error {
 	return checkSchema(path, tx)
 }
 
-// openFile is bbolt.Open with this package's errors.
+// openFile is bbolt.Open with this package's errors. It waits for the file's
+// lock; if the file was replaced meanwhile (Compact), it opens the new one,
+// since what is written to the old one would be lost.
 func openFile(path string, opts *bbolt.Options) (*bbolt.DB, error) {
-	var db *bbolt.DB
-	err := guard(path, func() (err error) {
-		db, err = bbolt.Open(path, 0o600, opts)
+	for range 10 {
+		db, file, err := openOnce(path, *opts)
+		if err != nil {
+			return nil, err
+		}
+		current, err := isNamed(file, path)
+		if current {
+			return db, nil
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &HeldError{Path: path, PID: holder(path)}
+}
+
+func openOnce(path string, opts bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
+	err = guard(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &opts)
 		return err
 	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return nil, &HeldError{Path: path, PID: holder(path)}
+		return nil, nil, &HeldError{Path: path, PID: holder(path)}
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
 		errors.Is(err, berrors.ErrInvalidMapping):
-		return nil, &DamagedError{path, err}
+		return nil, nil, &DamagedError{path, err}
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, file, nil
+}
+
+// isNamed tells whether an open file still has its name.
+func isNamed(file *os.File, path string) (bool, error) {
+	opened, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(opened, named), nil
 }
 
 // guard turns the panics and the faults of bbolt on a damaged file into a

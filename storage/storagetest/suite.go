@@ -111,6 +111,8 @@ func behaviours() []behaviour {
 		{name: "DeleteShared", test: deleteShared},
 		{name: "ExpireJobs", test: expireJobs},
 		{name: "Usage", test: usage},
+		{name: "Quotas", test: quotas},
+		{name: "Repeated", test: repeated},
 
 		{name: "WatchJob", test: watchJob, live: true},
 		{name: "WatchAll", test: watchAll, live: true},

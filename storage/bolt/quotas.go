@@ -1,0 +1,78 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/promptforge/promptforge/storage"
+)
+
+// bucketQuotas came after the first version: a store may not have it, and gets
+// it with the first quota.
+var bucketQuotas = []byte("quotas")
+
+// quotaRecord is storage.Quota as it is kept.
+type quotaRecord struct {
+	RequestsPerSecond *float64 `json:"requests_per_second,omitempty"`
+	OpenJobs          *int     `json:"open_jobs,omitempty"`
+	Uploads           *int     `json:"uploads,omitempty"`
+	Streams           *int     `json:"streams,omitempty"`
+	Bytes             *int64   `json:"bytes,omitempty"`
+}
+
+// SetQuota replaces a client's quota.
+func (s *Store) SetQuota(ctx context.Context, client string, q storage.Quota) error {
+	return s.update(ctx, func(t *tx) error {
+		b, err := t.CreateBucketIfNotExists(bucketQuotas)
+		if err != nil {
+			return err
+		}
+		r := quotaRecord(q)
+		return t.putJSON(b, key{}.text(client), &r)
+	})
+}
+
+// Quota finds a client's quota. ErrNotFound.
+func (s *Store) Quota(ctx context.Context, client string) (storage.Quota, error) {
+	var r quotaRecord
+	err := s.view(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketQuotas)
+		if b == nil {
+			return storage.ErrNotFound
+		}
+		found, err := getJSON(b, key{}.text(client), &r)
+		if err == nil && !found {
+			return storage.ErrNotFound
+		}
+		return err
+	})
+	return storage.Quota(r), err
+}
+
+// ClearQuota forgets a client's quota.
+func (s *Store) ClearQuota(ctx context.Context, client string) error {
+	return s.update(ctx, func(t *tx) error {
+		b := t.bucket(bucketQuotas)
+		if b == nil || b.Get(key{}.text(client)) == nil {
+			return nil
+		}
+		return t.delete(b, key{}.text(client))
+	})
+}
+
+// Repeated tells whether CreateJob would make no job of a request.
+func (s *Store) Repeated(ctx context.Context, client string, idem *storage.Idempotency, at time.Time) (repeated bool, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		var k idempotencyRecord
+		found, err := getJSON(tx.Bucket(bucketIdempotency), key{}.text(client).text(idem.Key), &k)
+		if err != nil || !found || !utc(at).Before(k.ExpiresAt) {
+			return err
+		}
+		repeated = !bytes.Equal(k.Request, idem.Request[:]) || tx.Bucket(bucketJobs).Get([]byte(k.JobID)) != nil
+		return nil
+	})
+	return repeated, err
+}
