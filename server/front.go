@@ -117,6 +117,10 @@ func (f *front) api(w http.ResponseWriter, r *http.Request) {
 // checkRequest finds what the gateway would pass over or answer in a parser's
 // words.
 func checkRequest(r *http.Request) error {
+	if strings.Contains(strings.ToLower(r.URL.EscapedPath()), "%2f") {
+		// An escaped slash belongs to a segment, and no segment of ours has one.
+		return notFound()
+	}
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return badRequest("The query of this URL cannot be read; check its percent-encoding, and that its parameters are parted by &.")
 	}

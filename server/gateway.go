@@ -149,7 +149,7 @@ func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w
 }
 
 func noSuchRoute() error {
-	return problem.New(problem.NotFound, "There is no such route; the API reference lists them all.")
+	return problem.New(problem.NotFound, "There is no such route.")
 }
 
 func methodNotAllowed(method, allow string) error {

@@ -28,7 +28,7 @@ type interceptor struct {
 }
 
 // open lists what needs no key.
-var open = []string{"/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"}
+var open = []string{"/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"}
 
 func isOpen(method string) bool {
 	for _, prefix := range open {

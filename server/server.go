@@ -144,7 +144,7 @@ func (s *Server) buildGRPC(signer *transfer.Signer) {
 	s.health = health.NewServer()
 	s.health.SetServingStatus(promptforgev1.JobService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	reflection.RegisterV1(s.grpc)
+	reflection.Register(s.grpc) // v1, and v1alpha for older clients
 }
 
 // unknownMethod answers for methods that do not exist, through the chain, so

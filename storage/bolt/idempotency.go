@@ -27,7 +27,7 @@ func (t *tx) madeBefore(client string, idem *storage.Idempotency, now time.Time)
 		return nil, storage.ErrIdempotencyKeyReused
 	}
 	r, err := t.job(job.ID(k.JobID))
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && r.job.Deleted {
 		return nil, nil
 	}
 	return r, err

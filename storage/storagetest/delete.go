@@ -78,6 +78,19 @@ func deleteJob(e *env) {
 	}
 }
 
+// deleteForgetsIdempotency: a request whose job was deleted makes a new one.
+func deleteForgetsIdempotency(e *env) {
+	first, _, err := e.idem("k", "r", e.ask("a"))
+	e.ok(err)
+	_, err = e.s().Delete(e.ctx, "a", first.ID, e.now)
+	e.ok(err)
+	second, created, err := e.idem("k", "r", e.ask("a"))
+	e.ok(err)
+	if !created || second.ID == first.ID {
+		e.Fatal("the deleted job came back")
+	}
+}
+
 func deleteEveryState(e *env) {
 	awaiting := e.create("a")
 	queued, pending := e.uploaded("a", 1), e.uploaded("a", 1)

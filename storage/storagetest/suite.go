@@ -108,6 +108,7 @@ func behaviours() []behaviour {
 
 		{name: "Delete", test: deleteJob},
 		{name: "DeleteInEveryState", test: deleteEveryState},
+		{name: "DeleteForgetsIdempotency", test: deleteForgetsIdempotency},
 		{name: "DeleteShared", test: deleteShared},
 		{name: "ExpireJobs", test: expireJobs},
 		{name: "Usage", test: usage},
