@@ -26,6 +26,7 @@ test: ## All tests that need Go alone, with the race detector
 
 test-long: ## The long forms: a million prompts, more of everything
 	PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 40m -run TestMemoryStaysFlat ./e2e
+	PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 20m -run 'TestResultsResume|TestCrowd|TestStatusIsLinearizable' ./e2e
 
 outside: ## The whole job by programs that nobody here wrote: curl, Python
 	tools/install.sh
