@@ -85,6 +85,7 @@ func (c *Controller) Estimate(bytes int) int { return max(1, int(float64(bytes)*
 // ask again; the zero time means after the next answer.
 func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 	if float64(c.inFlight) >= c.window.limit {
+		c.window.full()
 		c.bound = c.windowBound()
 		return false, time.Time{}
 	}
@@ -118,14 +119,13 @@ func (c *Controller) Sent(now time.Time, estimate int) {
 // Answered hears about a request that Sent took a permit for. bytes is the
 // prompt's size as given to Estimate.
 func (c *Controller) Answered(now time.Time, f Feedback, bytes int) {
-	full := float64(c.inFlight) >= c.window.limit-1
 	c.inFlight--
 	c.hear(now, f)
 	switch f.Verdict {
 	case Accepted:
 		c.spanAccepted++
 		c.pause = 0
-		c.window.accepted(now, full)
+		c.window.accepted(now)
 		if f.Tokens > 0 {
 			c.tokens.Take(now, float64(f.Tokens-f.Estimate))
 			perByte := float64(f.Tokens) / float64(max(1, bytes))

@@ -6,18 +6,21 @@ import "time"
 const (
 	startConcurrency = 8
 	minConcurrency   = 1
+	minRound         = 16
 	// Latencies have long tails: the throughput of fewer answers proves nothing.
-	minRound = 64
-	// A window that is wider times over than when it was last looked at must
-	// answer gain times as much, or the width is of no use.
+	proof = 64
+	// A window that is wider times as wide as when it was last looked at must
+	// bring at least worth of the answers that the added width would bring if
+	// each took as long as before, or the width is of no use.
 	wider = 1.5
-	gain  = 1.15
-	// plateau is how long a window that was of no use wider stays as it is.
+	worth = 0.5
+	// plateau is how long a window that was of no use wider stays as it is;
+	// then it is tried again.
 	plateau = 30 * time.Second
 )
 
 // window is how many requests may be under way at once: doubled each round
-// trip until something speaks against it, then one more each round trip. What
+// until something speaks against it, then one more each round trip. What
 // speaks against it is a refusal, or that more at once bring no more answers a
 // second; that answers take long does not, since long answers do.
 type window struct {
@@ -30,11 +33,12 @@ type window struct {
 	roundSize  int
 	roundCount int
 	roundAt    time.Time
-	roundUsed  bool // the window was full all through the round
+	roundUsed  bool    // the window held somebody back in the round
+	roundLimit float64 // the window at its beginning
 
 	proven     float64   // the width when it was last looked at; 0: not yet
 	throughput float64   // answers a second at that width
-	doubted    bool      // the round before brought no gain either
+	doubted    bool      // the round before brought no gain; one more decides
 	until      time.Time // it does not grow before
 }
 
@@ -46,21 +50,27 @@ func newWindow(most int, now time.Time) window {
 }
 
 func (w *window) beginRound(now time.Time) {
-	w.roundSize, w.roundCount, w.roundAt, w.roundUsed = max(minRound, 2*int(w.limit)), 0, now, true
+	w.roundSize, w.roundCount, w.roundAt, w.roundUsed = max(minRound, 2*int(w.limit)), 0, now, false
+	w.roundLimit = w.limit
 }
 
-// accepted widens the window after an answer; used tells whether it was full,
-// since a window that nobody fills has proved nothing.
-func (w *window) accepted(now time.Time, used bool) {
+// full tells that the window held somebody back; one that nobody fills has
+// proved nothing, and grows no further.
+func (w *window) full() { w.roundUsed = true }
+
+// accepted widens the window after an answer.
+func (w *window) accepted(now time.Time) {
 	w.roundCount++
-	w.roundUsed = w.roundUsed && used
 	if w.roundCount >= w.roundSize {
 		w.endRound(now)
 	}
+	if !w.until.IsZero() && now.After(w.until) {
+		w.learning, w.until = true, time.Time{}
+	}
 	switch {
-	case !used || now.Before(w.until):
+	case !w.roundUsed || w.doubted || !w.until.IsZero():
 	case w.learning:
-		w.limit++
+		w.limit = min(w.limit+1, 2*w.roundLimit)
 	default:
 		w.limit += 1 / w.limit
 	}
@@ -70,7 +80,7 @@ func (w *window) accepted(now time.Time, used bool) {
 func (w *window) endRound(now time.Time) {
 	defer w.beginRound(now)
 	elapsed := now.Sub(w.roundAt).Seconds()
-	if !w.roundUsed || elapsed <= 0 {
+	if !w.roundUsed || elapsed <= 0 || w.roundCount < proof {
 		return
 	}
 	throughput := float64(w.roundCount) / elapsed
@@ -78,7 +88,7 @@ func (w *window) endRound(now time.Time) {
 	case w.proven == 0 || w.limit < w.proven:
 		w.proven, w.throughput, w.doubted = w.limit, throughput, false
 	case w.limit < w.proven*wider:
-	case throughput >= w.throughput*gain:
+	case throughput >= w.throughput*(1+worth*(w.limit/w.proven-1)):
 		w.proven, w.throughput, w.doubted = w.limit, throughput, false
 	case !w.doubted:
 		w.doubted = true
@@ -92,5 +102,5 @@ func (w *window) endRound(now time.Time) {
 func (w *window) refused() {
 	w.learning = false
 	w.limit = max(minConcurrency, w.limit*0.7)
-	w.proven = 0
+	w.proven, w.doubted = 0, false
 }
