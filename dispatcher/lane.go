@@ -154,6 +154,9 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	if refusal := a.Class == provider.SlowDown || a.Class == provider.TooLarge || a.Class == provider.UsedUp; !refusal {
 		it.attempts++
 	}
+	if a.Class == provider.Fatal {
+		it.fatals++
+	}
 	wasProbe := it.probe
 	it.probe = false
 	l.note(now, it, a, wasProbe)
@@ -203,7 +206,7 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 	case provider.SlowDown:
 		l.slowDown(now, it, a, p)
 	case provider.Fatal:
-		if it.fatals++; l.ownFatal(it) {
+		if l.ownFatal(it) {
 			l.finish(it, a.Failure(p, job.CodeInvalidRequest, it.attempts))
 			return
 		}

@@ -59,10 +59,7 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 	}
 	switch a.Class {
 	case provider.Fatal:
-		it.fatals++
-		own := l.ownFatal(it)
-		it.fatals--
-		if own {
+		if l.ownFatal(it) {
 			return
 		}
 		l.begin(now, newRefusal(now, a))

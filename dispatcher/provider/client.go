@@ -106,7 +106,8 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	answer = withoutKey(answer, c.endpoint.Key)
 	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
-	a.Response = oneLine(answer)
+	// What is Done was read as JSON from end to end.
+	a.Response = oneLine(answer, a.Class == Done)
 	return a
 }
 
@@ -164,9 +165,9 @@ func withoutKey(body []byte, key string) []byte {
 }
 
 // oneLine is a JSON body as one line, nil where it is no JSON.
-func oneLine(body []byte) []byte {
+func oneLine(body []byte, valid bool) []byte {
 	v := jsontext.Value(bytes.TrimSpace(body))
-	if len(v) == 0 || !v.IsValid(lenient...) {
+	if !valid && !v.IsValid(lenient...) {
 		return nil
 	}
 	if bytes.ContainsAny(v, "\n\r") {
