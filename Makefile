@@ -58,7 +58,7 @@ generated: ## That gen/ is what proto/ makes of it
 breaking: ## That no caller of main's protos breaks
 	tools/breaking.sh
 
-fuzz: ## A few seconds of each fuzz target (FUZZTIME=10m for more)
+fuzz: ## 10 s of each fuzz target (FUZZTIME=10m for more)
 	tools/fuzz.sh
 
 clean: ## Removes what was built
