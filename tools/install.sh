@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what make check runs beside Go: curl and zstd from Debian, requests
-# into .venv. Where it can't, it says in one sentence what is missing.
+# Installs what make check runs beside Go: curl, zstd and Node from Debian,
+# Python's packages into .venv, npm's into sdk/typescript/node_modules. Where it
+# can't, it says in one sentence what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing=()
-for program in curl zstd python3; do
+for program in curl zstd python3 npm; do
 	command -v "$program" >/dev/null || missing+=("$program")
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
@@ -17,7 +18,13 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-if ! .venv/bin/python -c 'import requests' 2>/dev/null; then
+# A package is installed when what names it has changed.
+if ! cmp -s tools/requirements.txt .venv/requirements.txt; then
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check requests==2.32.5
+	.venv/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	cp tools/requirements.txt .venv
+fi
+if ! cmp -s sdk/typescript/package-lock.json sdk/typescript/node_modules/package-lock.json; then
+	npm --prefix sdk/typescript ci --silent --no-audit --no-fund
+	cp sdk/typescript/package-lock.json sdk/typescript/node_modules
 fi

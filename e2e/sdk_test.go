@@ -1,0 +1,126 @@
+//go:build outside
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestPythonSDK installs the built wheel into a new virtual environment, checks
+// the types of the README's examples, and runs every step of a job by it.
+func TestPythonSDK(t *testing.T) {
+	python := os.Getenv("PYTHON")
+	if python == "" {
+		t.Fatal("PYTHON names no interpreter; run it through make check")
+	}
+	wheel := built(t, "promptforge_client-*.whl")
+	venv := filepath.Join(t.TempDir(), "venv")
+	run(t, "", python, "-m", "venv", venv)
+	own := filepath.Join(venv, "bin", "python")
+	run(t, "", own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+
+	for i, example := range examples(t, "../sdk/python/README.md", "python") {
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("example%d.py", i))
+		if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "", python, "-m", "mypy", "--strict", "--python-executable", own, file)
+	}
+
+	d := deploy(t, []string{"--latency", "20ms"})
+	file := filepath.Join(t.TempDir(), "example.py")
+	example := strings.Replace(examples(t, "../sdk/python/README.md", "python")[0], "127.0.0.1:9090", d.server.grpc, 1)
+	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(t, "PROMPTFORGE_API_KEY="+d.key, own, file); strings.Count(out, "q") < 100 {
+		t.Errorf("the README's first example: %s", out)
+	}
+	resumes(t, d, exec.Command(own, "testdata/python/steps.py"))
+}
+
+// built is the one file of bin/sdk that matches.
+func built(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join("../bin/sdk", pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("bin/sdk has %d files %s; make sdk builds one", len(found), pattern)
+	}
+	path, err := filepath.Abs(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// run runs a program to its end, which must be good, and returns its output.
+func run(t *testing.T, env, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// examples are the blocks of code of a language in a Markdown file.
+func examples(t *testing.T, path, language string) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(match[1]))
+	}
+	if blocks == nil {
+		t.Fatalf("%s has no example in %s", path, language)
+	}
+	return blocks
+}
+
+// resumes runs a client's program, which says each hundredth offset, and cuts
+// its connections three times in each of its streams. The program checks what
+// it receives.
+func resumes(t *testing.T, d *deployment, cmd *exec.Cmd) {
+	t.Helper()
+	through := newCutter(t, d.server.grpc)
+	cmd.Env = append(os.Environ(), "TARGET="+through.listener.Addr().String(), "PROMPTFORGE_API_KEY="+d.key)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var streams, cuts int
+	var last string
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		last = lines.Text()
+		switch last {
+		case "offset 300", "offset 1100", "offset 2000":
+			cuts += through.cut()
+		case "offset 3000":
+			streams++
+		}
+	}
+	if err := cmd.Wait(); err != nil || last != "done" {
+		t.Fatalf("%v after %q: %s", err, last, &errs)
+	}
+	if streams == 0 || cuts < 3*streams {
+		t.Errorf("%d connections were cut in %d streams", cuts, streams)
+	}
+	t.Logf("%d connections cut in %d streams", cuts, streams)
+}
