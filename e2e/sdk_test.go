@@ -124,3 +124,42 @@ func resumes(t *testing.T, d *deployment, cmd *exec.Cmd) {
 	}
 	t.Logf("%d connections cut in %d streams", cuts, streams)
 }
+
+// TestTypeScriptSDK installs the built tarball into a new Node project, compiles
+// the README's example and every step of a job against it, and runs them.
+func TestTypeScriptSDK(t *testing.T) {
+	tarball := built(t, "promptforge-client-*.tgz")
+	tsc, err := filepath.Abs("../sdk/typescript/node_modules/.bin/tsc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, err := filepath.Abs("../sdk/typescript/node_modules/@types")
+	if err != nil {
+		t.Fatal(err)
+	}
+	project := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(project, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("package.json", `{"type": "module", "private": true}`)
+	run(t, "", "npm", "--prefix", project, "install", "--silent", "--no-audit", "--no-fund", tarball)
+
+	d := deploy(t, []string{"--latency", "20ms"})
+	steps, err := os.ReadFile("testdata/typescript/steps.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("steps.ts", string(steps))
+	write("example.ts", strings.Replace(examples(t, "../sdk/typescript/README.md", "ts")[0], "127.0.0.1:9090", d.server.grpc, 1))
+	write("tsconfig.json", fmt.Sprintf(`{"compilerOptions": {"target": "es2022", "module": "nodenext", "strict": true,
+		"types": ["node"], "typeRoots": [%q]}, "files": ["steps.ts", "example.ts"]}`, types))
+	run(t, "", tsc, "-p", project)
+
+	if out := run(t, "PROMPTFORGE_API_KEY="+d.key, "node", filepath.Join(project, "example.js")); strings.Count(out, "\nq") != 100 {
+		t.Errorf("the README's example: %s", out)
+	}
+	resumes(t, d, exec.Command("node", filepath.Join(project, "steps.js")))
+}
