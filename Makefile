@@ -10,7 +10,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long outside check lint vet arrows generate generated proto breaking fuzz clean
+.PHONY: help build demo test test-long outside install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,20 @@ demo: build ## The main job from end to end against a simulated provider (PROMPT
 test: ## All tests that need Go alone, with the race detector
 	$(GO) test -race -timeout 10m ./...
 
-test-long: ## The long forms: a million prompts, more of everything
+test-long: sdk ## The long forms: a million prompts, more of everything
 	PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 40m -run TestMemoryStaysFlat ./e2e
 	PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 20m -run 'TestResultsResume|TestCrowd|TestStatusIsLinearizable' ./e2e
+	PYTHON=$(PYTHON) PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 10m -tags outside -run TestPythonSDKStaysFlat ./e2e
 
-outside: ## The whole job by programs that nobody here wrote: curl, Python
+outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
+	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript' ./e2e
+
+install: ## What make check needs beside Go, into ignored folders
 	tools/install.sh
-	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython' ./e2e
+
+sdk: install ## The Python and TypeScript packages, into bin/sdk
+	tools/sdk-python.sh
+	tools/sdk-typescript.sh
 
 check: test lint proto generated breaking outside fuzz ## Everything that CI checks
 
@@ -48,11 +55,13 @@ proto: ## Lint and format of the protos
 	tools/buf.sh lint
 	tools/buf.sh format -d --exit-code proto
 
-generate: ## gen/ anew from proto/
+generate: ## gen/go and gen/openapi anew from proto/
 	tools/generate.sh
 
-generated: ## That gen/ is what proto/ makes of it
-	tools/generate.sh
+generate-sdk: install ## gen/python and gen/typescript anew from proto/
+	tools/generate-sdk.sh
+
+generated: generate generate-sdk ## That gen/ is what proto/ makes of it
 	@test -z "$$(git status --porcelain gen)" || { git status --short gen; echo 'gen/ is not what proto/ makes: run make generate and commit it'; exit 1; }
 
 breaking: ## That no caller of main's protos breaks

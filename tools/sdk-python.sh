@@ -17,6 +17,7 @@ find "$stage" -name __pycache__ -prune -exec rm -r {} +
 version=$(tools/version.sh python)
 echo "__version__ = \"$version\"" >"$stage/src/promptforge_client/_version.py"
 
+MYPYPATH=$stage/src .venv/bin/mypy --no-error-summary --strict --explicit-package-bases "$stage/src/promptforge_client"
 .venv/bin/python -m build --no-isolation --outdir bin/sdk "$stage" >"$stage/log" 2>&1 || {
 	cat "$stage/log" >&2
 	exit 1
