@@ -28,11 +28,11 @@
 //	keys          id → keyRecord (JSON)
 //	clientkeys    client, id → nothing
 //	secrets       name → 32 bytes
-//	quotas        client → quotaRecord (JSON); not there before the first
+//	quotas        client → quotaRecord (JSON)
 //
 // Numbers in keys are big-endian, clients are preceded by their length. The
 // JSON records are types of this package with names of their own, so that a
 // field renamed in package job changes no file: a new field is read as zero
 // from an old record, one that is gone is passed over, and anything else takes
-// a new schema version.
+// a new schema version, a step in migrate.go, and a test of that.
 package bolt

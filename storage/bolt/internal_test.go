@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -106,7 +105,7 @@ func TestRecordKeepsEveryField(t *testing.T) {
 		fill(reflect.ValueOf(&r.segments[i]).Elem(), &n)
 	}
 	for _, want := range []*record{r, {}} {
-		got := must(decodeRecord(must(encode(want))))
+		got := must(decodeRecord(must(encodeRecord(want))))
 		if d := cmp.Diff(want.job, got.job); d != "" {
 			t.Error(d)
 		}
@@ -311,5 +310,3 @@ func TestIdle(t *testing.T) {
 	must(s.Record(t.Context(), []storage.Record{{ID: id, Outcomes: []*job.Outcome{answer(1)}}}))
 	must(0, s.Ping(t.Context()))
 }
-
-func encode(r *record) ([]byte, error) { return json.Marshal(newJobRecord(r)) }

@@ -198,6 +198,8 @@ func newJobRecord(r *record) *jobRecord {
 	return out
 }
 
+func encodeRecord(r *record) ([]byte, error) { return json.Marshal(newJobRecord(r)) }
+
 func decodeRecord(encoded []byte) (*record, error) {
 	var k jobRecord
 	if err := json.Unmarshal(encoded, &k); err != nil {

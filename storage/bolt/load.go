@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"encoding/json"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -70,7 +69,7 @@ func (t *tx) flush() error {
 		if err := t.account(r); err != nil {
 			return err
 		}
-		encoded, err := json.Marshal(newJobRecord(r))
+		encoded, err := encodeRecord(r)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -49,7 +50,7 @@ type Store struct {
 	broken   error                      // a *BrokenError once a write failed
 	wroteAt  time.Time                  // of the last commit
 	progress map[job.ID]*roaring.Bitmap // lines with an outcome, sealed or not
-	commit   func(tx *bbolt.Tx) error   // (*bbolt.Tx).Commit but in tests
+	commit   func(tx *bbolt.Tx) error   // commit but in tests
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -78,12 +79,15 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := ignoreMissing(os.Remove(path + compactSuffix)); err != nil { // of a Compact that was killed
 		return nil, errors.Join(err, db.Close())
 	}
+	if err := guard(path, func() error { return migrate(path, db, failpoint.Hit) }); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	s := &Store{
 		path:      path,
 		maxActive: max(opts.MaxActivePerClient, 1),
 		db:        db,
 		progress:  map[job.ID]*roaring.Bitmap{},
-		commit:    (*bbolt.Tx).Commit,
+		commit:    commit,
 	}
 	// MaxActivePerClient may have grown since the file was last open.
 	if _, err := s.Promote(context.Background()); err != nil {

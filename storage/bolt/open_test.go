@@ -189,13 +189,17 @@ func TestOpenAnotherSchema(t *testing.T) {
 	schema := func(version string) {
 		rewrite(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte(version)) })
 	}
-	schema("2")
+	schema("3")
 	var newer *bolt.NewerError
-	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &newer) || newer.Schema != 2 || newer.KnownSchema != 1 || newer.Path != path {
+	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &newer) || newer.Schema != 3 || newer.KnownSchema != 2 || newer.Path != path {
+		t.Fatalf("Open: %v", err)
+	}
+	schema("0")
+	var damaged *bolt.DamagedError
+	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &damaged) {
 		t.Fatalf("Open: %v", err)
 	}
 	schema("x")
-	var damaged *bolt.DamagedError
 	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &damaged) {
 		t.Fatalf("Open: %v", err)
 	}

@@ -10,10 +10,6 @@ import (
 	"github.com/promptforge/promptforge/storage"
 )
 
-// bucketQuotas came after the first version: a store may not have it, and gets
-// it with the first quota.
-var bucketQuotas = []byte("quotas")
-
 // quotaRecord is storage.Quota as it is kept.
 type quotaRecord struct {
 	RequestsPerSecond *float64 `json:"requests_per_second,omitempty"`
@@ -26,12 +22,8 @@ type quotaRecord struct {
 // SetQuota replaces a client's quota.
 func (s *Store) SetQuota(ctx context.Context, client string, q storage.Quota) error {
 	return s.update(ctx, func(t *tx) error {
-		b, err := t.CreateBucketIfNotExists(bucketQuotas)
-		if err != nil {
-			return err
-		}
 		r := quotaRecord(q)
-		return t.putJSON(b, key{}.text(client), &r)
+		return t.putJSON(t.bucket(bucketQuotas), key{}.text(client), &r)
 	})
 }
 
@@ -39,11 +31,7 @@ func (s *Store) SetQuota(ctx context.Context, client string, q storage.Quota) er
 func (s *Store) Quota(ctx context.Context, client string) (storage.Quota, error) {
 	var r quotaRecord
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketQuotas)
-		if b == nil {
-			return storage.ErrNotFound
-		}
-		found, err := getJSON(b, key{}.text(client), &r)
+		found, err := getJSON(tx.Bucket(bucketQuotas), key{}.text(client), &r)
 		if err == nil && !found {
 			return storage.ErrNotFound
 		}
@@ -56,7 +44,7 @@ func (s *Store) Quota(ctx context.Context, client string) (storage.Quota, error)
 func (s *Store) ClearQuota(ctx context.Context, client string) error {
 	return s.update(ctx, func(t *tx) error {
 		b := t.bucket(bucketQuotas)
-		if b == nil || b.Get(key{}.text(client)) == nil {
+		if b.Get(key{}.text(client)) == nil {
 			return nil
 		}
 		return t.delete(b, key{}.text(client))

@@ -1,15 +1,18 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.etcd.io/bbolt"
 )
 
-// schema is the version of the layout that doc.go describes.
-const schema = 1
+// schema is the version of the layout that doc.go describes; migrate.go knows
+// the way from every earlier one.
+const schema = 2
 
 var schemaKey = []byte("schema")
 
@@ -36,14 +39,20 @@ var (
 	bucketKeys        = []byte("keys")
 	bucketClientKeys  = []byte("clientkeys")
 	bucketSecrets     = []byte("secrets")
+	bucketQuotas      = []byte("quotas")
 )
 
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketSettled, bucketDoomed, bucketClients,
 		bucketDone, bucketFailed, bucketUnusable, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
-		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets,
+		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets, bucketQuotas,
 	}
+}
+
+// laterBuckets are those that came after schema 1.
+func laterBuckets() [][]byte {
+	return [][]byte{bucketSettled, bucketDoomed, bucketUnusable, bucketQuotas}
 }
 
 // initialise lays the buckets into a new file.
@@ -58,21 +67,30 @@ func initialise(tx *bbolt.Tx) error {
 
 // checkSchema tells whether this build can work with the file.
 func checkSchema(path string, tx *bbolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		return &DamagedError{path, errors.New("a bbolt database of something else")}
-	}
-	version, err := strconv.Atoi(string(meta.Get(schemaKey)))
+	version, err := schemaOf(path, tx)
 	if err != nil {
-		return &DamagedError{path, errors.New("it names no schema")}
+		return err
 	}
 	if version > schema {
 		return &NewerError{Path: path, Schema: version, KnownSchema: schema}
 	}
 	for _, name := range buckets() {
-		if tx.Bucket(name) == nil {
+		later := version < schema && slices.ContainsFunc(laterBuckets(), func(b []byte) bool { return bytes.Equal(b, name) })
+		if !later && tx.Bucket(name) == nil {
 			return &DamagedError{path, fmt.Errorf("it has no bucket %q", name)}
 		}
 	}
 	return nil
+}
+
+func schemaOf(path string, tx *bbolt.Tx) (int, error) {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return 0, &DamagedError{path, errors.New("a bbolt database of something else")}
+	}
+	version, err := strconv.Atoi(string(meta.Get(schemaKey)))
+	if err != nil || version < 1 {
+		return 0, &DamagedError{path, errors.New("it names no schema")}
+	}
+	return version, nil
 }

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -79,6 +80,17 @@ func (s *Store) update(ctx context.Context, do func(t *tx) error) error {
 	}
 	s.watches.signal(t.signals)
 	return nil
+}
+
+// commit makes a transaction durable.
+func commit(tx *bbolt.Tx) error {
+	if err := failpoint.Hit("tx.before"); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return failpoint.Hit("tx.after")
 }
 
 // failed says what a failed commit means. On a full disk bbolt fails before it
