@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -228,6 +229,11 @@ func (c *committer) block(batches []*batch, reason string) {
 // tell passes on what became of a batch.
 func (c *committer) tell(b *batch, done storage.Recorded) {
 	x, r, n, bytes := b.run, b.runner, len(b.outcomes), b.bytes
+	if done.Err != nil && !errors.Is(done.Err, storage.ErrNotFound) {
+		c.log.Error("a job's answers cannot be kept; it fails", "job", x.id, "answers", n, "error", done.Err)
+		r.post(func(time.Time) { r.lane.recorded(x, n, bytes); r.lane.fail(x, reasonDamaged) })
+		return
+	}
 	if done.Err != nil {
 		c.log.Warn("a job is gone while its answers came in", "job", x.id, "error", done.Err)
 		r.post(func(time.Time) { r.lane.recorded(x, n, bytes); r.lane.cancel(x) })

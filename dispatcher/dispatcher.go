@@ -128,6 +128,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // that became final.
 func (d *Dispatcher) scan(ctx context.Context) error {
 	jobs, err := d.cfg.Store.Work(ctx)
+	if storage.Damaged(err) {
+		d.nameDamaged(err)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -185,6 +189,10 @@ func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 		}
 		return err
 	}
+	if claim.Damaged != nil {
+		d.log.Error("a job's answers are damaged", "job", j.ID, "error", claim.Damaged)
+		return errors.Join(d.bury(ctx, j, reasonDamaged), prompts.Close())
+	}
 	r := newRun(claim.Job, time.Now())
 	h := &handle{runner: runner, run: r, final: r.draining}
 	d.mu.Lock()
@@ -212,7 +220,7 @@ func (d *Dispatcher) bury(ctx context.Context, j *job.Job, reason string) error 
 			return err
 		}
 	}
-	if err := d.seal.all(ctx, j.ID, lease.Term); err != nil {
+	if err := d.seal.all(ctx, j.ID, lease.Term); err != nil && !storage.Damaged(err) {
 		return err
 	}
 	defer d.seal.forget(j.ID)

@@ -267,17 +267,22 @@ func (r *laneRunner) fail(x *run, reason string) {
 
 // finish completes a job whose prompts all have their outcome.
 func (r *laneRunner) finish(x *run) {
-	if !r.sealAll(x) {
+	whole, ok := r.sealAll(x)
+	if !ok {
 		return // it is found unfinished at the next start
 	}
-	cancelled := false
+	to, reason := job.Completed, ""
+	if !whole {
+		to, reason = job.Failed, reasonDamaged
+	}
+	unsettled := !whole
 	r.insist(func(ctx context.Context) error {
-		_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, job.Completed, "", time.Now())
+		_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, to, reason, time.Now())
 		var state *storage.StateError
-		cancelled = errors.As(err, &state)
+		unsettled = !whole || errors.As(err, &state)
 		return err
 	})
-	if cancelled {
+	if unsettled {
 		r.settleNow(x)
 	}
 	r.gone(x)
@@ -288,7 +293,7 @@ func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
 	if failed != nil {
 		<-failed
 	}
-	if !r.sealAll(x) {
+	if _, ok := r.sealAll(x); !ok {
 		return
 	}
 	r.settleNow(x)
@@ -296,10 +301,16 @@ func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
 }
 
 // sealAll seals everything of a job, once its account is told: after the end
-// the store takes nothing more.
-func (r *laneRunner) sealAll(x *run) bool {
+// the store takes nothing more. It is not whole where something is damaged and
+// stays as it is.
+func (r *laneRunner) sealAll(x *run) (whole, ok bool) {
 	r.d.commit.flush()
-	return r.insist(func(ctx context.Context) error { return r.d.seal.all(ctx, x.id, r.lease.Term) })
+	ok = r.insist(func(ctx context.Context) error {
+		err := r.d.seal.all(ctx, x.id, r.lease.Term)
+		whole = err == nil
+		return err
+	})
+	return whole, ok
 }
 
 func (r *laneRunner) settleNow(x *run) {
@@ -335,6 +346,9 @@ func (r *laneRunner) insist(decide func(context.Context) error) bool {
 		var state *storage.StateError
 		switch {
 		case err == nil, errors.As(err, &state), errors.Is(err, storage.ErrNotFound):
+			return true
+		case storage.Damaged(err):
+			r.d.log.Error("a job is damaged", "lane", r.key.String(), "error", err)
 			return true
 		case errors.Is(err, storage.ErrTerm), errors.Is(err, storage.ErrClosed):
 			r.d.log.Warn("a decision came too late", "lane", r.key.String(), "error", err)

@@ -42,6 +42,7 @@ type unsealed struct {
 	since   time.Time // of the open segment's first outcome
 	frozen  bool      // one or more wait to be sealed
 	retryAt time.Time // after a failure
+	damaged bool      // it never can be
 	// written is a part whose list is not known to have it: the segment number
 	// and the part, so that a repeated try writes no second file.
 	writtenN int64
@@ -114,7 +115,15 @@ func (s *sealer) loop() {
 			return
 		}
 		for id, u := range s.due(time.Now()) {
-			if err := s.some(context.Background(), id, u); err != nil {
+			err := s.some(context.Background(), id, u)
+			if storage.Damaged(err) {
+				s.log.Error("a job's answers are damaged; they stay as they are", "job", id, "error", err)
+				s.mu.Lock()
+				u.damaged = true
+				s.mu.Unlock()
+				continue
+			}
+			if err != nil {
 				s.log.Error("a part could not be sealed; trying again", "job", id, "error", err)
 				s.mu.Lock()
 				u.retryAt, u.frozen = time.Now().Add(storeRetry), true
@@ -133,7 +142,7 @@ func (s *sealer) due(now time.Time) map[job.ID]*unsealed {
 	var largest job.ID
 	for id, u := range s.jobs {
 		total += u.open.Bytes
-		if now.Before(u.retryAt) {
+		if now.Before(u.retryAt) || u.damaged {
 			continue
 		}
 		if largest == "" || u.open.Bytes > s.jobs[largest].open.Bytes {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/promptforge/promptforge/job"
 )
@@ -24,6 +25,26 @@ var (
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )
+
+// DamagedJobError says that what the store keeps of one job cannot be read. No
+// other job is concerned, and nothing was changed.
+type DamagedJobError struct {
+	ID    job.ID
+	What  string // is damaged: its record, its outcomes, …
+	Cause error
+}
+
+func (e *DamagedJobError) Error() string {
+	return fmt.Sprintf("the store is damaged: %s of job %s cannot be read (%v); run promptforge fsck on the stopped server's data folder, and restore a backup if the job is needed", e.What, e.ID, e.Cause)
+}
+
+func (e *DamagedJobError) Unwrap() error { return e.Cause }
+
+// Damaged tells whether an error says that one job is damaged.
+func Damaged(err error) bool {
+	var damaged *DamagedJobError
+	return errors.As(err, &damaged)
+}
 
 // StateError refuses a move that the job's state does not allow. Job is the
 // job as it stands, unchanged.

@@ -169,6 +169,10 @@ type Claim struct {
 	Done *roaring.Bitmap
 	// Segments are the outcomes that no part has yet, in order.
 	Segments []Segment
+	// Damaged says that the lines that have an outcome cannot be told, since
+	// what is kept of them is damaged. Done is nil then, and the job can only
+	// be failed. A *DamagedJobError.
+	Damaged error
 }
 
 // Lanes is what a dispatcher decides. Each decision carries the term of the
@@ -176,7 +180,9 @@ type Claim struct {
 type Lanes interface {
 	// Work lists the jobs that a dispatcher has to do something for: QUEUED,
 	// PROCESSING, and final ones that are not settled; in the order in which
-	// their uploads completed.
+	// their uploads completed. With jobs whose record cannot be read among
+	// them, the error joins a *DamagedJobError for each, and the others are
+	// listed all the same.
 	Work(ctx context.Context) ([]*job.Job, error)
 
 	// HoldLane takes the lease of a lane for holder under a new term. A bolt
@@ -233,7 +239,7 @@ type Recorded struct {
 	Job      *job.Job // after it; nil with Err
 	Accepted int      // outcomes taken; the others' lines were done already, or the job was settled
 	Open     Segment  // the segment that takes outcomes now
-	Err      error    // ErrNotFound for a job that is gone
+	Err      error    // ErrNotFound for a job that is gone; *DamagedJobError
 }
 
 // Outcomes is how answers are kept.
@@ -241,7 +247,8 @@ type Outcomes interface {
 	// Record keeps the outcomes of any number of jobs in one transaction. It
 	// needs no term: an answer that was paid for is taken from whoever brings
 	// it while its line has none and the job is not settled. The slice that
-	// comes back matches records. An error means that nothing was kept.
+	// comes back matches records. An error means that nothing was kept; what
+	// is wrong with one job alone is its Recorded's Err.
 	Record(ctx context.Context, records []Record) ([]Recorded, error)
 
 	// Freeze closes the job's open segment and returns it; the next outcome

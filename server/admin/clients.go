@@ -163,7 +163,7 @@ func (l LocalClients) deleteAll(ctx context.Context, client string, now time.Tim
 // earlier lists what was deleted before and is not erased yet.
 func (l LocalClients) earlier(ctx context.Context, client string) (ids []job.ID, err error) {
 	work, err := l.Store.Work(ctx)
-	if err != nil {
+	if err != nil && !storage.Damaged(err) {
 		return nil, err
 	}
 	for _, j := range work {

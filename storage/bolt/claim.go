@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 // Work lists the jobs that a dispatcher has to do something for, in the order
 // in which their uploads completed.
 func (s *Store) Work(ctx context.Context) ([]*job.Job, error) {
+	var ids []job.ID
 	var encoded [][]byte
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		jobs := tx.Bucket(bucketJobs)
 		return tx.Bucket(bucketWork).ForEach(func(_, id []byte) error {
+			ids = append(ids, job.ID(id))
 			encoded = append(encoded, slices.Clone(jobs.Get(id)))
 			return nil
 		})
@@ -25,15 +28,17 @@ func (s *Store) Work(ctx context.Context) ([]*job.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	work := make([]*job.Job, len(encoded))
+	work := make([]*job.Job, 0, len(encoded))
+	var damaged []error
 	for i, e := range encoded {
-		r, err := decodeRecord(e)
+		r, err := decodeRecordOf(ids[i], e)
 		if err != nil {
-			return nil, err
+			damaged = append(damaged, err)
+			continue
 		}
-		work[i] = &r.job
+		work = append(work, &r.job)
 	}
-	return work, nil
+	return work, errors.Join(damaged...)
 }
 
 // Claim puts a job under the lease. The job that comes back has the Released
@@ -51,13 +56,13 @@ func (s *Store) Claim(ctx context.Context, lease storage.Lease, id job.ID, at ti
 		if !r.job.TakesTurn() {
 			return storage.ErrNotFound
 		}
-		done, err := t.progress(r)
-		if err != nil {
-			return err
-		}
+		done, damaged := t.progress(r)
 		released := r.job.Released
 		t.take(r, lease, at)
-		claim = &storage.Claim{Job: r.copy(), Done: done.Clone(), Segments: slices.Clone(r.segments)}
+		claim = &storage.Claim{Job: r.copy(), Segments: slices.Clone(r.segments), Damaged: damaged}
+		if damaged == nil {
+			claim.Done = done.Clone()
+		}
 		claim.Job.Released = released
 		return nil
 	})

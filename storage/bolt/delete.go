@@ -60,21 +60,27 @@ func (s *Store) ExpireJobs(ctx context.Context, settledBefore time.Time) (int, e
 		if err != nil || len(ids) == 0 {
 			return expired, err
 		}
+		gone := 0
 		err = s.update(ctx, func(t *tx) error {
+			gone = 0
 			for _, id := range ids {
 				r, err := t.job(id)
+				if storage.Damaged(err) {
+					continue
+				}
 				if err != nil {
 					return err
 				}
 				r.job.Deleted = true
 				t.moved(r)
+				gone++
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil || gone == 0 {
 			return expired, err
 		}
-		expired += len(ids)
+		expired += gone
 	}
 }
 
@@ -86,6 +92,9 @@ func (s *Store) Doomed(ctx context.Context, limit int) (out []storage.Doomed, er
 				return false, nil
 			}
 			names, err := namesOf(tx, job.ID(k))
+			if storage.Damaged(err) {
+				return true, nil // which files are its own cannot be told
+			}
 			if err != nil {
 				return false, err
 			}
@@ -175,10 +184,13 @@ func namesOf(tx *bbolt.Tx, id job.ID) ([]string, error) {
 		names = append(names, name)
 	}
 	parts, err := decodeParts(copyParts(tx, id))
+	if err != nil {
+		return nil, &storage.DamagedJobError{ID: id, What: "the list of parts", Cause: err}
+	}
 	for _, p := range parts {
 		names = append(names, p.Name)
 	}
-	return names, err
+	return names, nil
 }
 
 // references counts the jobs that need a file.

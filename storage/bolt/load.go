@@ -9,17 +9,25 @@ import (
 	"github.com/promptforge/promptforge/storage"
 )
 
-// read decodes a job in a read transaction. ErrNotFound.
+// read decodes a job in a read transaction. ErrNotFound, *DamagedJobError.
 func read(tx *bbolt.Tx, id job.ID) (*record, error) {
 	encoded := tx.Bucket(bucketJobs).Get([]byte(id))
 	if encoded == nil {
 		return nil, storage.ErrNotFound
 	}
-	return decodeRecord(encoded)
+	return decodeRecordOf(id, encoded)
+}
+
+func decodeRecordOf(id job.ID, encoded []byte) (*record, error) {
+	r, err := decodeRecord(encoded)
+	if err != nil {
+		return nil, &storage.DamagedJobError{ID: id, What: "the record", Cause: err}
+	}
+	return r, nil
 }
 
 // job loads a job to be changed. Within one transaction it is always the same
-// record. ErrNotFound.
+// record. ErrNotFound, *DamagedJobError.
 func (t *tx) job(id job.ID) (*record, error) {
 	if r := t.records[id]; r != nil {
 		return r, nil

@@ -39,7 +39,11 @@ func (s *Store) Parts(ctx context.Context, id job.ID) ([]storage.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeParts(encoded)
+	parts, err := decodeParts(encoded)
+	if err != nil {
+		return nil, &storage.DamagedJobError{ID: id, What: "the list of parts", Cause: err}
+	}
+	return parts, nil
 }
 
 // copyParts copies what is kept, to be decoded when the transaction is over.

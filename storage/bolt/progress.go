@@ -2,27 +2,43 @@ package bolt
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
 )
 
 // progress returns the lines of a job that have an outcome, sealed or not. It
 // is kept in memory until the job is settled; whoever changes it says so in
-// touched. The write lock guards it.
+// touched. The write lock guards it. *DamagedJobError.
 func (t *tx) progress(r *record) (*roaring.Bitmap, error) {
 	id := r.job.ID
 	if done := t.store.progress[id]; done != nil {
 		return done, nil
 	}
+	done, err := t.readProgress(r)
+	if err != nil {
+		return nil, &storage.DamagedJobError{ID: id, What: "the outcomes", Cause: err}
+	}
+	t.store.progress[id] = done
+	return done, nil
+}
+
+func (t *tx) readProgress(r *record) (*roaring.Bitmap, error) {
+	id := r.job.ID
 	done, _, err := sealed(t.Tx, id)
 	if err != nil {
 		return nil, err
 	}
 	for _, segment := range r.segments {
-		err := scan(t.outcomes(id, segment.N), nil, func(_, encoded []byte) (bool, error) {
+		b := t.outcomes(id, segment.N)
+		if b == nil {
+			return nil, fmt.Errorf("segment %d is gone", segment.N)
+		}
+		err := scan(b, nil, func(_, encoded []byte) (bool, error) {
 			o, err := job.DecodeOutcome(encoded)
 			if err == nil {
 				done.Add(uint32(o.Line))
@@ -33,7 +49,6 @@ func (t *tx) progress(r *record) (*roaring.Bitmap, error) {
 			return nil, err
 		}
 	}
-	t.store.progress[id] = done
 	return done, nil
 }
 

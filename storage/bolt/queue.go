@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
 )
 
 // enqueue gives a job with its prompts the next places in the two orders, and
@@ -48,7 +49,10 @@ func (t *tx) promote(client string) (int, error) {
 	}
 	prefix := key{}.text(client)
 	turns := 0
-	if err := scan(t.bucket(bucketTurns), prefix, func(_, _ []byte) (bool, error) {
+	if err := scan(t.bucket(bucketTurns), prefix, func(_, id []byte) (bool, error) {
+		if _, err := t.job(job.ID(id)); storage.Damaged(err) {
+			return true, nil // it will never end, and its client's others go on
+		}
 		turns++
 		return turns < t.store.maxActive, nil
 	}); err != nil {
@@ -58,6 +62,9 @@ func (t *tx) promote(client string) (int, error) {
 	if err := scan(t.bucket(bucketPending), prefix, func(_, id []byte) (bool, error) {
 		if turns+len(next) >= t.store.maxActive {
 			return false, nil
+		}
+		if _, err := t.job(job.ID(id)); storage.Damaged(err) {
+			return true, nil
 		}
 		next = append(next, job.ID(id))
 		return true, nil

@@ -30,13 +30,14 @@ func (s *Store) Record(ctx context.Context, records []storage.Record) ([]storage
 	return recorded, nil
 }
 
-// record returns an error only where the whole transaction must fail.
+// record returns an error only where the whole transaction must fail: one job
+// that is damaged keeps no other's answers from being kept.
 func (t *tx) record(rec *storage.Record) (storage.Recorded, error) {
 	if err := checkOutcomes(rec.Outcomes); err != nil {
 		return storage.Recorded{Err: err}, nil
 	}
 	r, err := t.job(rec.ID)
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || storage.Damaged(err) {
 		return storage.Recorded{Err: err}, nil
 	}
 	if err != nil {
@@ -44,7 +45,11 @@ func (t *tx) record(rec *storage.Record) (storage.Recorded, error) {
 	}
 	accepted := 0
 	if takesOutcomes(&r.job) {
-		if accepted, err = t.accept(r, rec.Outcomes); err != nil {
+		accepted, err = t.accept(r, rec.Outcomes)
+		if storage.Damaged(err) { // found before anything was written
+			return storage.Recorded{Err: err}, nil
+		}
+		if err != nil {
 			return storage.Recorded{}, err
 		}
 		t.spend(r, rec, accepted)

@@ -59,7 +59,7 @@ func (t *tx) seal(r *record, part *storage.NewPart) error {
 	id := r.job.ID
 	done, failed, err := sealed(t.Tx, id)
 	if err != nil {
-		return err
+		return &storage.DamagedJobError{ID: id, What: "the list of sealed lines", Cause: err}
 	}
 	if done.AndCardinality(part.Done) != 0 {
 		return fmt.Errorf("part %s has lines that were sealed before", part.Name)

@@ -60,7 +60,7 @@ func (s *Store) ReadSegment(ctx context.Context, id job.ID, n, after int64, maxB
 	outcomes := make([]job.Outcome, len(encoded))
 	for i, e := range encoded {
 		if outcomes[i], err = job.DecodeOutcome(e); err != nil {
-			return nil, err
+			return nil, &storage.DamagedJobError{ID: id, What: "an outcome", Cause: err}
 		}
 	}
 	return outcomes, nil

@@ -38,7 +38,7 @@ func Doomed(ctx context.Context, store storage.Deletion, files storage.Files, ea
 // for them is lost.
 func Abandoned(ctx context.Context, store storage.Lanes, at time.Time) error {
 	work, err := store.Work(ctx)
-	if err != nil {
+	if err != nil && !storage.Damaged(err) {
 		return err
 	}
 	for _, j := range work {
