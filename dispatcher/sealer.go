@@ -18,6 +18,9 @@ const (
 	sealLook  = 5 * time.Second
 	maxOpen   = 256 << 20 // unsealed bytes over all jobs
 	readBytes = 1 << 20
+	// keepWritten is for how long a part may wait to be listed before it is
+	// written anew: much less than erase.OrphanAge, after which it may be gone.
+	keepWritten = 24 * time.Hour
 )
 
 // sealer turns segments into parts: a segment that is full, one that is old,
@@ -45,8 +48,9 @@ type unsealed struct {
 	damaged bool      // it never can be
 	// written is a part whose list is not known to have it: the segment number
 	// and the part, so that a repeated try writes no second file.
-	writtenN int64
-	written  storage.NewPart
+	writtenN  int64
+	written   storage.NewPart
+	writtenAt time.Time
 }
 
 func newSealer(store storage.Store, fs storage.Files, log *slog.Logger) *sealer {
@@ -207,12 +211,12 @@ func (s *sealer) one(ctx context.Context, id job.ID, u *unsealed) (bool, error) 
 		u.open = storage.Segment{N: segment.N}
 	}
 	s.mu.Unlock()
-	if u.writtenN != segment.N {
+	if u.writtenN != segment.N || time.Since(u.writtenAt) > keepWritten {
 		part, err := s.write(ctx, id, u.term, segment)
 		if err != nil {
 			return false, err
 		}
-		u.writtenN, u.written = segment.N, part
+		u.writtenN, u.written, u.writtenAt = segment.N, part, time.Now()
 	}
 	part := u.written
 	if err := s.store.Seal(ctx, u.term, id, segment.N, part); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/promptforge/promptforge/server/admin"
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
+	"github.com/promptforge/promptforge/storage/erase"
 )
 
 // Server is the service's outside. New opens its listeners, Serve serves them,
@@ -48,6 +49,7 @@ type Server struct {
 	transfers *transfer.Handler
 	quotas    *quota.Keeper
 	failures  *failures
+	orphans   *erase.Orphans
 }
 
 // New opens the listeners and prepares to serve. Its error is a sentence that
@@ -86,6 +88,7 @@ func New(cfg Config) (_ *Server, err error) {
 		Store: cfg.Store, Files: cfg.Files, Signer: signer, Quotas: s.quotas,
 		MaxUploadBytes: cfg.MaxUploadBytes, Now: cfg.Now, Log: cfg.Log,
 	})
+	s.orphans = &erase.Orphans{Store: cfg.Store, Files: cfg.Files, Busy: s.transfers.Busy}
 	s.buildGRPC(signer)
 	if err = s.buildHTTP(httpTLS); err != nil {
 		return nil, err
