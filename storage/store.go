@@ -146,6 +146,12 @@ type Deletion interface {
 	Erase(ctx context.Context, id job.ID) error
 	// Usage is what a client has.
 	Usage(ctx context.Context, client string) (Usage, error)
+	// ForgetClient removes what is kept of a client beside its jobs: keys,
+	// Idempotency-Keys, what was set of its quota, and its counters (with its
+	// last job, where deleted jobs are not erased yet). ErrExists, and nothing is
+	// removed, while it has a job that is not deleted, or a key that is not
+	// revoked. A client that is not known is no error.
+	ForgetClient(ctx context.Context, client string) error
 }
 
 // Usage is what a client has, deleted jobs left out.

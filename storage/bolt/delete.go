@@ -137,11 +137,8 @@ func (s *Store) Erase(ctx context.Context, id job.ID) error {
 // forgetJob removes everything that is kept under a job's id.
 func (t *tx) forgetJob(r *record) error {
 	id := r.job.ID
-	var parts [][]byte
-	if err := scan(t.bucket(bucketParts), []byte(id), func(k, _ []byte) (bool, error) {
-		parts = append(parts, bytes.Clone(k))
-		return true, nil
-	}); err != nil {
+	parts, err := keysWith(t.bucket(bucketParts), []byte(id))
+	if err != nil {
 		return err
 	}
 	for _, k := range parts {
@@ -166,6 +163,9 @@ func (t *tx) forgetJob(r *record) error {
 		if err := t.delete(t.bucket(b), []byte(id)); err != nil {
 			return err
 		}
+	}
+	if err := t.forgetCounters(r.job.Client); err != nil {
+		return err
 	}
 	delete(t.records, id)
 	t.settled[id] = struct{}{}

@@ -30,6 +30,8 @@
 //	secrets       name → 32 bytes
 //	quotas        client → quotaRecord (JSON)
 //
+// A client that has neither a key nor a job left has no counters either.
+//
 // Numbers in keys are big-endian, clients are preceded by their length. The
 // JSON records are types of this package with names of their own, so that a
 // field renamed in package job changes no file: a new field is read as zero

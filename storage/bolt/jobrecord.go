@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"encoding/json"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -228,7 +227,5 @@ func decodeRecord(encoded []byte) (*record, error) {
 
 // copy is the job for a caller.
 func (r *record) copy() *job.Job {
-	j := r.job
-	j.Metadata = maps.Clone(j.Metadata)
-	return &j
+	return cloneJob(&r.job)
 }

@@ -83,24 +83,39 @@ func (t *tx) create(j *job.Job) (*record, error) {
 
 // Job returns a client's job. client "" finds any client's. ErrNotFound.
 func (s *Store) Job(ctx context.Context, client string, id job.ID) (*job.Job, error) {
-	var encoded []byte
-	err := s.view(ctx, func(tx *bbolt.Tx) error {
-		encoded = slices.Clone(tx.Bucket(bucketJobs).Get([]byte(id)))
-		return nil
-	})
+	j, err := s.current(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if encoded == nil {
+	if client != "" && (j.Client != client || j.Deleted) {
+		return nil, storage.ErrNotFound
+	}
+	return cloneJob(j), nil
+}
+
+// current is a job as it is; nobody may change what comes back. ErrNotFound.
+func (s *Store) current(ctx context.Context, id job.ID) (*job.Job, error) {
+	kept, since := s.jobs.get(id)
+	var encoded []byte
+	err := s.view(ctx, func(tx *bbolt.Tx) error { // also where it is kept: a closed store answers nothing
+		if kept == nil {
+			encoded = slices.Clone(tx.Bucket(bucketJobs).Get([]byte(id)))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case kept != nil:
+		return kept, nil
+	case encoded == nil:
 		return nil, storage.ErrNotFound
 	}
 	r, err := decodeRecord(encoded)
 	if err != nil {
 		return nil, err
 	}
-	if client != "" && (r.job.Client != client || r.job.Deleted) {
-		return nil, storage.ErrNotFound
-	}
+	s.jobs.add(&r.job, since)
 	return &r.job, nil
 }
 

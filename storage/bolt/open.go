@@ -43,6 +43,7 @@ type Store struct {
 	maxActive int
 	db        *bbolt.DB
 	watches   watches
+	jobs      jobCache
 
 	// write is held from before a write transaction begins until what it
 	// changed in memory is in place. It guards the fields below.
@@ -87,6 +88,7 @@ func Open(path string, opts Options) (*Store, error) {
 		maxActive: max(opts.MaxActivePerClient, 1),
 		db:        db,
 		progress:  map[job.ID]*roaring.Bitmap{},
+		jobs:      jobCache{jobs: map[job.ID]*job.Job{}, writing: map[job.ID]bool{}},
 		commit:    commit,
 	}
 	// MaxActivePerClient may have grown since the file was last open.

@@ -42,13 +42,7 @@ func (s *Store) Quota(ctx context.Context, client string) (storage.Quota, error)
 
 // ClearQuota forgets a client's quota.
 func (s *Store) ClearQuota(ctx context.Context, client string) error {
-	return s.update(ctx, func(t *tx) error {
-		b := t.bucket(bucketQuotas)
-		if b.Get(key{}.text(client)) == nil {
-			return nil
-		}
-		return t.delete(b, key{}.text(client))
-	})
+	return s.update(ctx, func(t *tx) error { return t.forgetQuota(client) })
 }
 
 // Repeated tells whether CreateJob would make no job of a request.

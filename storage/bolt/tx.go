@@ -70,10 +70,13 @@ func (s *Store) update(ctx context.Context, do func(t *tx) error) error {
 	if !t.dirty {
 		return nil
 	}
+	s.jobs.begin(t.signals.jobs)
 	if err := s.commit(btx); err != nil {
+		s.jobs.end(nil)
 		return s.failed(err)
 	}
 	kept = true
+	s.jobs.end(t.records)
 	s.wroteAt = time.Now()
 	for id := range t.settled {
 		delete(s.progress, id)

@@ -112,6 +112,8 @@ func behaviours() []behaviour {
 		{name: "DeleteShared", test: deleteShared},
 		{name: "ExpireJobs", test: expireJobs},
 		{name: "Usage", test: usage},
+		{name: "ForgetClient", test: forgetClient},
+		{name: "JobIsAsCommitted", test: jobIsAsCommitted, live: true},
 		{name: "Quotas", test: quotas},
 		{name: "Repeated", test: repeated},
 
