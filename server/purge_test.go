@@ -1,12 +1,15 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/admin"
+	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/storage"
 )
 
 // TestPurge: a client's jobs of every state go, those of others stay, and what
@@ -21,7 +24,10 @@ func TestPurge(t *testing.T) {
 	e.completed(2)
 	running := e.claimed(3)
 	e.uploaded(2) // PENDING
-	e.init()
+	must(t, e.store.SetQuota(e.ctx(), "acme", storage.Quota{OpenJobs: new(9)}))
+	if r := e.rest("POST", "/v1/jobs/init", initBody, "Idempotency-Key", "of acme"); r.status != 202 {
+		t.Fatal(r.body)
+	}
 
 	at := purge
 	at.Wait = 0
@@ -45,8 +51,14 @@ func TestPurge(t *testing.T) {
 		t.Errorf("the second purge: %+v", p)
 	}
 	list, err := purge.ListClients(e.ctx())
-	if err != nil || len(list) != 2 || list[0] != (admin.ClientInfo{Name: "acme"}) || list[1].Jobs != 1 || list[1].Keys != 1 || list[1].Bytes == 0 {
+	if err != nil || len(list) != 1 || list[0].Name != "other" || list[0].Jobs != 1 || list[0].Keys != 1 || list[0].Bytes == 0 {
 		t.Errorf("the clients are %+v, %v", list, err)
+	}
+	if _, err := purge.PurgeClient(e.ctx(), "acme"); problem.From(err).Kind != problem.NotFound {
+		t.Errorf("a third purge: %v", err)
+	}
+	if _, err := e.store.Quota(e.ctx(), "acme"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("its quota: %v", err)
 	}
 	if names := filesOf(t, e, running); len(names) != 0 {
 		t.Errorf("it left %v", names)

@@ -174,7 +174,7 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 
 func (s *Server) buildAdmin() {
 	s.adminAPI = admin.NewServer(s.cfg.Store, s.cfg.Log)
-	s.adminAPI.ServeClients(admin.LocalClients{Store: s.cfg.Store, Now: s.cfg.Now, Wait: purgeWait, Stop: s.stopping.Done()})
+	s.adminAPI.ServeClients(admin.LocalClients{Store: s.cfg.Store, Now: s.cfg.Now, Keeper: s.quotas, Wait: purgeWait, Stop: s.stopping.Done()})
 	s.adminAPI.ServeQuotas(&admin.LocalQuotas{Store: s.cfg.Store, Keeper: s.quotas})
 	s.admin = &http.Server{
 		Handler:           s.adminAPI,

@@ -22,7 +22,7 @@ import (
 type clientsCmd struct {
 	List  clientsListCmd  `cmd:"" help:"List the clients with their keys, jobs and bytes."`
 	Quota clientsQuotaCmd `cmd:"" help:"Show, set or clear the quota of a client."`
-	Purge clientsPurgeCmd `cmd:"" help:"Revoke all keys of a client and delete all its jobs."`
+	Purge clientsPurgeCmd `cmd:"" help:"Remove all of a client: keys, jobs, quota."`
 }
 
 type clientsFlags struct {
@@ -104,7 +104,7 @@ type clientsPurgeCmd struct {
 
 // Help is the long help.
 func (c *clientsPurgeCmd) Help() string {
-	return `Cancels what runs, and removes prompts, results, errors and jobs for good; the keys are refused from now on and stay listed. While a server runs the command comes back when everything is erased, or says what is still in flight and will be erased once it has ended.
+	return `Cancels what runs, and removes prompts, results, errors, jobs, keys, quota and all else of the client for good. While a server runs the command comes back when everything is erased, or says what is still in flight and will be erased once it has ended.
 
 What was deleted may still lie in free pages of the store until promptforge compact rewrites it.
 `
@@ -113,7 +113,7 @@ What was deleted may still lie in free pages of the store until promptforge comp
 // Run purges a client.
 func (c *clientsPurgeCmd) Run(p *program) error {
 	if !c.Yes {
-		sure, err := p.confirm(fmt.Sprintf("All keys of %s are revoked and all its jobs deleted for good.", c.Client), c.Client)
+		sure, err := p.confirm(fmt.Sprintf("All keys and all jobs of %s are removed for good.", c.Client), c.Client)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (c *clientsPurgeCmd) Run(p *program) error {
 		}
 		fmt.Fprintf(p.stderr, "%s: keys revoked: %d; jobs deleted: %d.\n", c.Client, purged.Keys, purged.Jobs)
 		if len(purged.InFlight) == 0 {
-			fmt.Fprintln(p.stderr, "Nothing of it is left but its name.")
+			fmt.Fprintln(p.stderr, "Nothing of it is left.")
 			return nil
 		}
 		fmt.Fprintln(p.stderr, "Requests are still in flight for these jobs; the server erases them once these have ended (the same command waits again):")

@@ -33,7 +33,10 @@ func TestPurge(t *testing.T) {
 		exec(t, nil, "clients", "purge", "carol", "--yes", "--data-dir", dir).wantSentence(t, 1, "no client of this name")
 		got := exec(t, nil, "clients", "purge", "alice", "--yes", "--data-dir", dir)
 		got.want(t, 0, "keys revoked: 1", "jobs deleted: 2", "Nothing of it is left")
-		exec(t, nil, "clients", "purge", "alice", "--yes", "--data-dir", dir).want(t, 0, "jobs deleted: 0")
+		exec(t, nil, "clients", "purge", "alice", "--yes", "--data-dir", dir).wantSentence(t, 1, "no client of this name")
+		if list := exec(t, nil, "keys", "list", "--data-dir", dir); strings.Contains(list.stdout, "alice") || !strings.Contains(list.stdout, "bob") {
+			t.Errorf("the keys are\n%s", list.stdout)
+		}
 		if running {
 			exec(t, alice, "jobs", "list").wantSentence(t, 1, "not valid")
 		} else {

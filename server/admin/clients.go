@@ -10,18 +10,20 @@ import (
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/storage"
 )
 
 // Clients is what an operator does with whole clients. Errors are problems
 // with a sentence for the operator.
 type Clients interface {
-	// ListClients lists everyone who ever had a key, by name.
+	// ListClients lists everyone who has or had a key, by name.
 	ListClients(ctx context.Context) ([]ClientInfo, error)
-	// PurgeClient revokes a client's keys and deletes its jobs, cancelling
-	// those that run. It comes back when they are erased, or when what is in
-	// flight for them takes too long. NotFound if there never was a key for
-	// the client. Purging again changes nothing, and waits again.
+	// PurgeClient revokes a client's keys, deletes its jobs, cancelling those
+	// that run, and forgets the client: keys, quota, Idempotency-Keys. It comes
+	// back when the jobs are erased, or when what is in flight for them takes too
+	// long; purging again then changes nothing, and waits again. NotFound for a
+	// client of whom there is nothing.
 	PurgeClient(ctx context.Context, client string) (Purged, error)
 }
 
@@ -45,8 +47,9 @@ type Purged struct {
 
 // LocalClients is Clients on an open store.
 type LocalClients struct {
-	Store storage.Store
-	Now   func() time.Time // nil: time.Now
+	Store  storage.Store
+	Now    func() time.Time // nil: time.Now
+	Keeper *quota.Keeper    // of the server that runs; may be nil
 
 	// Erase erases the deleted jobs, on a store that no server works on. nil:
 	// a server does, and is waited for.
@@ -57,7 +60,7 @@ type LocalClients struct {
 
 var _ Clients = LocalClients{}
 
-// ListClients lists everyone who ever had a key.
+// ListClients lists everyone who has or had a key.
 func (l LocalClients) ListClients(ctx context.Context) ([]ClientInfo, error) {
 	keys, err := l.Store.ListKeys(ctx)
 	if err != nil {
@@ -83,12 +86,15 @@ func (l LocalClients) ListClients(ctx context.Context) ([]ClientInfo, error) {
 	return list, nil
 }
 
-// PurgeClient revokes a client's keys and deletes its jobs.
+// PurgeClient removes all of a client.
 func (l LocalClients) PurgeClient(ctx context.Context, client string) (Purged, error) {
 	now := Local{Now: l.Now}.now()
 	p := Purged{InFlight: []job.ID{}}
-	var err error
-	if p.Keys, err = l.revokeAll(ctx, client, now); err != nil {
+	earlier, err := l.earlier(ctx, client)
+	if err != nil {
+		return p, unavailable(err)
+	}
+	if p.Keys, err = l.revokeAll(ctx, client, len(earlier) > 0, now); err != nil {
 		return p, err
 	}
 	deleted, err := l.deleteAll(ctx, client, now)
@@ -100,25 +106,43 @@ func (l LocalClients) PurgeClient(ctx context.Context, client string) (Purged, e
 		if err := l.Erase(ctx); err != nil {
 			return p, problem.New(problem.Unavailable, fmt.Sprintf("The jobs are deleted, and not all of them are erased from the disk: %s. Repeating the command is safe.", err)).Because(err)
 		}
-		return p, nil
-	}
-	earlier, err := l.earlier(ctx, client)
-	if err == nil {
-		p.InFlight, err = l.wait(ctx, append(earlier, deleted...))
-	}
-	if err != nil {
+	} else if p.InFlight, err = l.wait(ctx, append(earlier, deleted...)); err != nil {
 		return p, unavailable(err)
 	}
-	return p, nil
+	return p, l.forget(ctx, client, now, &p)
 }
 
-// revokeAll comes first, so that no job is made meanwhile.
-func (l LocalClients) revokeAll(ctx context.Context, client string, now time.Time) (revoked int, err error) {
+// forget comes last, since until then the keys show that there is somebody to
+// purge. A request that was let in before its key was revoked may have made
+// another job meanwhile.
+func (l LocalClients) forget(ctx context.Context, client string, now time.Time, p *Purged) error {
+	for {
+		err := l.Store.ForgetClient(ctx, client)
+		switch {
+		case err == nil:
+			l.Keeper.Forget(client)
+			return nil
+		case !errors.Is(err, storage.ErrExists):
+			return unavailable(err)
+		}
+		late, err := l.deleteAll(ctx, client, now)
+		p.Jobs += len(late)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(late) == 0 {
+			return problem.New(problem.JobState, "A new key was made for this client meanwhile; its jobs are deleted, and the rest stays until the command is repeated.")
+		}
+	}
+}
+
+// revokeAll comes first, so that no job is made meanwhile. A client without keys
+// is known where jobs of it are left.
+func (l LocalClients) revokeAll(ctx context.Context, client string, known bool, now time.Time) (revoked int, err error) {
 	keys, err := l.Store.ListKeys(ctx)
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	known := false
 	for _, k := range keys {
 		if k.Client != client {
 			continue

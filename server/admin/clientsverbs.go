@@ -38,14 +38,14 @@ func (s *Server) ServeClients(clients Clients) {
 
 var _ Clients = (*Client)(nil)
 
-// ListClients lists everyone who ever had a key.
+// ListClients lists everyone who has or had a key.
 func (c *Client) ListClients(ctx context.Context) ([]ClientInfo, error) {
 	var out listClientsResponse
 	err := c.Call(ctx, http.MethodGet, "/clients", nil, &out)
 	return out.Clients, err
 }
 
-// PurgeClient revokes a client's keys and deletes its jobs.
+// PurgeClient removes all of a client.
 func (c *Client) PurgeClient(ctx context.Context, client string) (Purged, error) {
 	var out Purged
 	err := c.Call(ctx, http.MethodPost, "/clients/purge", purgeClientRequest{Client: client}, &out)

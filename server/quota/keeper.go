@@ -99,6 +99,9 @@ func (k *Keeper) Limits(ctx context.Context, name string) (Limits, error) {
 
 // Forget makes the next question go to the store.
 func (k *Keeper) Forget(name string) {
+	if k == nil {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c := k.clients[name]; c != nil {
