@@ -204,6 +204,15 @@ func errorCases() []errorCase {
 		rest:   func(e *env) reply { return e.rest("PUT", e.init().GetUploadUrl(), prompts(100)) },
 		grpc:   func(e *env) error { _, err := e.upload(job.ID(e.init().GetJobId()), prompts(100)); return err },
 	}, {
+		name: "another version of a download", kind: problem.PreconditionFailed,
+		config: func(*Config) {},
+		rest: func(e *env) reply {
+			list, err := e.api.GetJobResults(e.as(e.key), &promptforgev1.GetJobResultsRequest{JobId: string(e.completed(2))})
+			must(e.t, err)
+			return e.rest("GET", list.GetFiles()[0].GetUrl(), "", "If-Match", `"another"`)
+		},
+		noGRPC: transfersAreHTTP,
+	}, {
 		name: "range outside the file", kind: problem.RangeNotSatisfiable,
 		config: func(*Config) {}, // where no other job takes the client's turn
 		rest: func(e *env) reply {

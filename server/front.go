@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/promptforge/promptforge/server/problem"
@@ -21,6 +22,7 @@ const (
 // front is the HTTP port: it decides by the path alone who answers, and holds
 // back whatever has no key.
 type front struct {
+	leaving   *atomic.Bool // it is not ready any more
 	store     storage.Store
 	failures  *failures
 	log       *slog.Logger
@@ -111,6 +113,10 @@ func (f *front) api(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del(name)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxJSONBody)
+	if err := checkRoute(r); err != nil {
+		problem.Write(w, err)
+		return
+	}
 	f.gateway.ServeHTTP(w, r)
 }
 
@@ -147,6 +153,10 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (f *front) ready(w http.ResponseWriter, r *http.Request) {
+	if f.leaving.Load() {
+		problem.Write(w, problem.New(problem.Unavailable, "The server is stopping; what it has begun it still answers."))
+		return
+	}
 	if err := f.store.Ping(r.Context()); err != nil {
 		f.log.ErrorContext(r.Context(), "the store is not ready", "error", err)
 		problem.Write(w, problem.New(problem.Unavailable, "The store cannot take a write now; see the server's log.").Because(err))

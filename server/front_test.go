@@ -84,6 +84,8 @@ func TestAllow(t *testing.T) {
 	e := start(t)
 	for _, c := range []struct{ method, path, want string }{
 		{"PUT", "/v1/jobs/init", "POST"},
+		{"GET", "/v1/jobs/init", "POST"}, // it is no job
+		{"DELETE", "/v1/jobs/init", "POST"},
 		{"PATCH", "/v1/jobs/x", "DELETE, GET"},
 		{"POST", "/v1/jobs", "GET"},
 		{"DELETE", "/v1/jobs/x/status", "GET"},
@@ -144,6 +146,70 @@ func TestStrictJSON(t *testing.T) {
 		if r := e.rest("GET", "/v1/jobs"+query, ""); r.status != status {
 			t.Errorf("list%s: %d %s, want %d", query, r.status, r.body, status)
 		}
+	}
+}
+
+// TestNoFields: the body of a route that takes no fields is empty, or an empty
+// object.
+func TestNoFields(t *testing.T) {
+	e := start(t)
+	id := e.init().GetJobId()
+	for _, route := range []struct{ method, path string }{
+		{"POST", "/v1/jobs/" + id + "/upload-url"}, {"POST", "/v1/jobs/" + id + "/cancel"}, {"DELETE", "/v1/jobs/" + id},
+	} {
+		for _, body := range []string{`[]`, `"x"`, `null`, `{"job_id":"` + id + `"}`, `{"jobId":1}`, `{"reason":null}`, `{}x`, `{} {}`, `{`, strings.Repeat(" ", maxJSONBody+1)} {
+			r := e.rest(route.method, route.path, body)
+			checkREST(t, problem.BadRequest, r)
+			if t.Failed() {
+				t.Fatalf("%s %s with %.40q: %s", route.method, route.path, body, r.body)
+			}
+		}
+	}
+	for _, body := range []string{``, ` `, `{}`, "\n{ }\n"} {
+		if r := e.rest("POST", "/v1/jobs/"+id+"/upload-url", body); r.status != 200 {
+			t.Errorf("upload-url with %q: %d %s", body, r.status, r.body)
+		}
+	}
+	if r := e.rest("POST", "/v1/jobs/"+id+"/cancel", "{}"); r.status != 200 {
+		t.Errorf("cancel: %d %s", r.status, r.body)
+	}
+	if r := e.rest("GET", "/v1/jobs/"+id+"/status", "whatever"); r.status != 200 {
+		t.Errorf("a GET with a body: %d %s", r.status, r.body)
+	}
+}
+
+// TestContentType: JSON is read whatever a request calls itself.
+func TestContentType(t *testing.T) {
+	e := start(t)
+	for _, kind := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "nonsense"} {
+		r := e.rest("POST", "/v1/jobs/init", initBody, "Content-Type", kind, "Accept", "text/html", "X-HTTP-Method-Override", "GET")
+		if r.status != 202 || r.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%q: %d %s %s", kind, r.status, r.header.Get("Content-Type"), r.body)
+		}
+		if r := e.rest("POST", "/v1/jobs/init", "provider=openai&model=gpt-4o-mini", "Content-Type", kind); r.status != 400 {
+			t.Errorf("a form as %q: %d %s", kind, r.status, r.body)
+		}
+	}
+}
+
+// TestBeginDrain: who asks is told, and whoever does not is served.
+func TestBeginDrain(t *testing.T) {
+	e := start(t)
+	e.BeginDrain()
+	health := grpc_health_v1.NewHealthClient(e.conn)
+	for _, service := range []string{"", "promptforge.v1.JobService"} {
+		resp, err := health.Check(e.ctx(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("health of %q: %v %v", service, resp, err)
+		}
+	}
+	r := e.rest("GET", "/readyz", "")
+	checkREST(t, problem.Unavailable, r)
+	if r := e.rest("GET", "/healthz", ""); r.status != 200 {
+		t.Errorf("healthz: %d", r.status)
+	}
+	if r := e.rest("POST", "/v1/jobs/init", initBody); r.status != 202 {
+		t.Errorf("init: %d %s", r.status, r.body)
 	}
 }
 

@@ -253,10 +253,35 @@ func TestMessageSize(t *testing.T) {
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a message over the limit: %v", err)
 	}
-	err = e.conn.Invoke(e.as(e.key), promptforgev1.JobService_InitJob_FullMethodName, []byte{0xff}, new([]byte), grpc.ForceCodec(rawCodec{}))
-	if status.Code(err) != codes.Internal {
-		t.Errorf("bytes that are no message: %v", err)
+	e.init()
+}
+
+// TestUndecodableMessage: it is refused as anything else is, after the key.
+func TestUndecodableMessage(t *testing.T) {
+	e := start(t)
+	call := func(key, method string) error {
+		return e.conn.Invoke(e.as(key), method, []byte{0xff}, new([]byte), grpc.ForceCodec(rawCodec{}))
 	}
+	stream := func(key, method string) error {
+		s, err := e.conn.NewStream(e.as(key), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodec(rawCodec{}))
+		must(t, err)
+		must(t, s.SendMsg([]byte{0xff}))
+		must(t, s.CloseSend())
+		return s.RecvMsg(new([]byte))
+	}
+	for method, ask := range map[string]func(key, method string) error{
+		promptforgev1.JobService_InitJob_FullMethodName:       call,
+		promptforgev1.JobService_ListJobs_FullMethodName:      call,
+		promptforgev1.JobService_WatchJob_FullMethodName:      stream,
+		promptforgev1.JobService_StreamResults_FullMethodName: stream,
+		promptforgev1.JobService_UploadPrompts_FullMethodName: stream,
+	} {
+		t.Run(method, func(t *testing.T) {
+			checkGRPC(t, problem.BadRequest, ask(e.key, method))
+			checkGRPC(t, problem.Unauthenticated, ask("", method))
+		})
+	}
+	checkGRPC(t, problem.BadRequest, call("", grpc_health_v1.Health_Check_FullMethodName))
 	e.init()
 }
 

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
+	"github.com/promptforge/promptforge/server/pjson"
 )
 
 // eventsPattern is the one route of the gateway that stands in no proto file:
@@ -19,10 +20,11 @@ const eventsPattern = "/v1/jobs/{job_id}/events"
 type route struct {
 	method   string
 	segments []string
+	fields   bool // its request has a body with fields
 }
 
-func newRoute(method, pattern string) route {
-	return route{method: method, segments: strings.Split(pattern[1:], "/")}
+func newRoute(method, pattern string, fields bool) route {
+	return route{method: method, segments: strings.Split(pattern[1:], "/"), fields: fields}
 }
 
 // matches tells whether a path fits, and how many of its segments had to be
@@ -43,7 +45,7 @@ func (r route) matches(segments []string) (free int, ok bool) {
 var routes = gatewayRoutes()
 
 func gatewayRoutes() []route {
-	all := []route{newRoute(http.MethodGet, eventsPattern)}
+	all := []route{newRoute(http.MethodGet, eventsPattern, false)}
 	methods := promptforgev1.File_promptforge_v1_job_service_proto.Services().ByName("JobService").Methods()
 	for i := range methods.Len() {
 		rule, ok := proto.GetExtension(methods.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule)
@@ -51,11 +53,11 @@ func gatewayRoutes() []route {
 			continue
 		}
 		for _, r := range []route{
-			newRouteOf(http.MethodGet, rule.GetGet()),
-			newRouteOf(http.MethodPut, rule.GetPut()),
-			newRouteOf(http.MethodPost, rule.GetPost()),
-			newRouteOf(http.MethodDelete, rule.GetDelete()),
-			newRouteOf(http.MethodPatch, rule.GetPatch()),
+			newRouteOf(http.MethodGet, rule.GetGet(), rule.GetBody()),
+			newRouteOf(http.MethodPut, rule.GetPut(), rule.GetBody()),
+			newRouteOf(http.MethodPost, rule.GetPost(), rule.GetBody()),
+			newRouteOf(http.MethodDelete, rule.GetDelete(), rule.GetBody()),
+			newRouteOf(http.MethodPatch, rule.GetPatch(), rule.GetBody()),
 		} {
 			if r.segments != nil {
 				all = append(all, r)
@@ -65,30 +67,56 @@ func gatewayRoutes() []route {
 	return all
 }
 
-func newRouteOf(method, pattern string) route {
+func newRouteOf(method, pattern, body string) route {
 	if pattern == "" {
 		return route{}
 	}
-	return newRoute(method, pattern)
+	return newRoute(method, pattern, body != "")
 }
 
-// allowed lists the methods of a path for the Allow header, without the one
-// that was just refused. A path that a route spells out is that route's alone:
-// /v1/jobs/init is no job. Empty where the path has no method.
-func allowed(path, refused string) string {
+// routesOf lists the routes of a path. A path that a route spells out is that
+// route's alone: /v1/jobs/init is no job.
+func routesOf(path string) (found []route) {
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	least := len(segments) + 1
-	var methods []string
 	for _, r := range routes {
 		free, ok := r.matches(segments)
-		if !ok || free > least || r.method == refused {
+		if !ok || free > least {
 			continue
 		}
 		if free < least {
-			least, methods = free, nil
+			least, found = free, nil
 		}
-		methods = append(methods, r.method)
+		found = append(found, r)
+	}
+	return found
+}
+
+// allowed lists the methods of a path for the Allow header, without the one
+// that was just refused. Empty where the path has no method.
+func allowed(path, refused string) string {
+	var methods []string
+	for _, r := range routesOf(path) {
+		if r.method != refused {
+			methods = append(methods, r.method)
+		}
 	}
 	slices.Sort(methods)
 	return strings.Join(slices.Compact(methods), ", ")
+}
+
+// checkRoute finds a method that the gateway would take for another path's, and
+// a body that it would not read. A GET's body means nothing.
+func checkRoute(r *http.Request) error {
+	all := routesOf(r.URL.Path)
+	at := slices.IndexFunc(all, func(one route) bool { return one.method == r.Method })
+	switch {
+	case len(all) == 0:
+		return nil // for the gateway to say
+	case at < 0:
+		return methodNotAllowed(r.Method, allowed(r.URL.Path, r.Method))
+	case all[at].fields || r.Method == http.MethodGet:
+		return nil
+	}
+	return pjson.CheckNoFields(r.Body)
 }

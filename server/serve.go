@@ -13,7 +13,7 @@ import (
 )
 
 // Serve serves until ctx is done, or until one of the listeners dies; then it
-// stops everything: health says NOT_SERVING, streams of running jobs end with
+// stops everything: health says NOT_SERVING (unless BeginDrain did), streams of running jobs end with
 // UNAVAILABLE, HTTP and then gRPC take nothing new and finish what they have,
 // and what has not ended after Config.DrainTimeout is cut. When Serve returns
 // no handler runs any more, so that the store can be closed. It returns the
@@ -59,12 +59,20 @@ func ignoreClosed(err error, what string) error {
 	return fmt.Errorf("serve %s: %w", what, err)
 }
 
+// BeginDrain tells those who ask, gRPC health and /readyz, that the server is
+// about to stop, so that they send new work elsewhere. It goes on answering
+// everything until Serve is told to stop.
+func (s *Server) BeginDrain() {
+	s.leaving.Store(true)
+	s.health.Shutdown()
+}
+
 // stop stops everything within Config.DrainTimeout.
 func (s *Server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancel()
 	begin := time.Now()
-	s.health.Shutdown()
+	s.BeginDrain()
 	s.beginStopping()
 	cut := s.stopHTTP(ctx)
 	s.endHealth()

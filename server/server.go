@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -33,6 +34,7 @@ type Server struct {
 	// takes nothing new: streams of the health service end then, having told.
 	stopping, draining       context.Context
 	beginStopping, endHealth context.CancelFunc
+	leaving                  atomic.Bool // BeginDrain was called
 
 	httpListener, grpcListener net.Listener
 	adminListener              net.Listener // nil without a data folder
@@ -136,17 +138,18 @@ func (s *Server) buildGRPC(signer *transfer.Signer) {
 		grpc.ChainUnaryInterceptor(chain.unary),
 		grpc.ChainStreamInterceptor(chain.stream, watched.stream),
 		grpc.UnknownServiceHandler(unknownMethod),
+		grpc.ForceServerCodecV2(newArrivalCodec()),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.WaitForHandlers(true), // whoever closes the store next must find nobody in it
 	}
 	s.grpc = grpc.NewServer(append(common[:len(common):len(common)], grpcLimits()...)...)
 	s.inner = grpc.NewServer(append(common[:len(common):len(common)],
 		grpc.MaxHeaderListSize(2*maxHeaderBytes))...) // the gateway adds to what HTTP took
-	promptforgev1.RegisterJobServiceServer(s.grpc, jobs)
+	s.grpc.RegisterService(checked(promptforgev1.JobService_ServiceDesc), jobs)
 	promptforgev1.RegisterJobServiceServer(s.inner, jobs)
 	s.health = health.NewServer()
 	s.health.SetServingStatus(promptforgev1.JobService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
-	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	s.grpc.RegisterService(checked(grpc_health_v1.Health_ServiceDesc), s.health)
 	reflection.Register(s.grpc) // v1, and v1alpha for older clients
 }
 
@@ -166,7 +169,7 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	s.front = &front{store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway.mux}
+	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway.mux}
 	s.http = newHTTPServer(s.front, s.cfg.Log)
 	s.http.TLSConfig = config
 	return nil

@@ -119,6 +119,7 @@ func together(ctx context.Context, srv *server.Server, d *dispatcher.Dispatcher,
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	group, running := errgroup.WithContext(ctx)
+	defer context.AfterFunc(running, srv.BeginDrain)()
 	group.Go(func() error {
 		defer stopServing()
 		err := d.Run(running)

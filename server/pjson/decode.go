@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // maxDepth is how many objects may stand in each other. No request needs more
@@ -43,6 +44,16 @@ func decodeBody(data []byte, m proto.Message) error {
 		return errorf("", "Nothing may follow the JSON object in the request body.")
 	}
 	return nil
+}
+
+// CheckNoFields reads the body of a request that takes no fields to its end: it
+// is empty, or an object without a field. What the caller got wrong is an *Error.
+func CheckNoFields(r io.Reader) error {
+	err := Marshaler{}.NewDecoder(r).Decode(new(emptypb.Empty))
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // message reads an object, whose path from the body's root is given: empty for

@@ -19,7 +19,10 @@ var omitUnset = map[protoreflect.FullName]bool{
 	"promptforge.v1.GetJobResultsResponse.next_page_token": true,
 }
 
-const timestampName protoreflect.FullName = "google.protobuf.Timestamp"
+const (
+	timestampName protoreflect.FullName = "google.protobuf.Timestamp"
+	emptyName     protoreflect.FullName = "google.protobuf.Empty"
+)
 
 // The seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, between which
 // RFC 3339 can write a time.
@@ -64,9 +67,10 @@ func appendMessage(b []byte, m protoreflect.Message) ([]byte, error) {
 }
 
 // supported refuses the messages of google.protobuf, each of which would want a
-// form of its own, but for the one that the contract uses.
+// form of its own, but for the one that the contract uses, and the one without a
+// field.
 func supported(m protoreflect.MessageDescriptor) error {
-	if name := m.FullName(); name.Parent() == timestampName.Parent() && name != timestampName {
+	if name := m.FullName(); name.Parent() == timestampName.Parent() && name != timestampName && name != emptyName {
 		return fmt.Errorf("pjson: %s has no form in this JSON", name)
 	}
 	return nil

@@ -19,6 +19,7 @@ const (
 	MethodNotAllowed
 	JobState
 	IdempotencyKeyReused
+	PreconditionFailed
 	UploadTooLarge
 	RangeNotSatisfiable
 	ProviderNotOffered
@@ -42,6 +43,7 @@ var table = map[Kind]row{
 	MethodNotAllowed:     {http.StatusMethodNotAllowed, codes.Unimplemented, "METHOD_NOT_ALLOWED", false},
 	JobState:             {http.StatusConflict, codes.FailedPrecondition, "JOB_STATE", false},
 	IdempotencyKeyReused: {http.StatusConflict, codes.FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", false},
+	PreconditionFailed:   {http.StatusPreconditionFailed, codes.FailedPrecondition, "PRECONDITION_FAILED", false},
 	UploadTooLarge:       {http.StatusRequestEntityTooLarge, codes.ResourceExhausted, "UPLOAD_TOO_LARGE", false},
 	RangeNotSatisfiable:  {http.StatusRequestedRangeNotSatisfiable, codes.OutOfRange, "RANGE_NOT_SATISFIABLE", false},
 	ProviderNotOffered:   {http.StatusUnprocessableEntity, codes.InvalidArgument, "PROVIDER_NOT_OFFERED", false},

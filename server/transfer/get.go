@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage/files"
 	"github.com/promptforge/promptforge/storage/results"
@@ -60,7 +58,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, g grant, f file)
 		w.WriteHeader(http.StatusNotModified)
 		return
 	case http.StatusPreconditionFailed:
-		preconditionFailed(w)
+		problem.Write(w, problem.New(problem.PreconditionFailed, "The file is not the version that If-Match names; get it without If-Match."))
 		return
 	}
 	part := span{length: f.size}
@@ -154,16 +152,4 @@ func (p *pacedWriter) end() error {
 	}
 	ignore(p.control.SetWriteDeadline(time.Time{}))
 	return err
-}
-
-// preconditionFailed answers 412, which only a caller that sends If-Match can
-// meet, and which is no row of the table of errors.
-func preconditionFailed(w http.ResponseWriter) {
-	body, _ := jsontext.AppendQuote([]byte(`{"detail":`), "The file has changed since the version that If-Match names; get it without If-Match.")
-	body = append(body, '}')
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusPreconditionFailed)
-	_, err := w.Write(body)
-	ignore(err)
 }
