@@ -7,6 +7,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -28,7 +29,7 @@ func (s *service) CancelJob(ctx context.Context, req *promptforgev1.CancelJobReq
 	case errors.As(err, &state):
 		return nil, wrongState(state.Job, "a final job can't be cancelled any more.")
 	case err != nil:
-		return nil, fromStore(err)
+		return nil, problem.FromStore(err)
 	}
 	resp := &promptforgev1.CancelJobResponse{JobId: string(j.ID), Status: protoStatus(j.Status)}
 	return resp, s.holderStopped(ctx, j, changed)
@@ -52,7 +53,7 @@ func (s *service) holderStopped(ctx context.Context, j *job.Job, changed <-chan 
 			return nil // it was deleted, and is erased already
 		}
 		if err != nil {
-			return fromStore(err)
+			return problem.FromStore(err)
 		}
 		j = now
 	}

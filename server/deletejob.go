@@ -5,6 +5,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/problem"
 )
 
 // DeleteJob hides a job for good, cancelling it first if it is not final, and
@@ -19,7 +20,7 @@ func (s *service) DeleteJob(ctx context.Context, req *promptforgev1.DeleteJobReq
 	defer stop()
 	j, err := s.store.Delete(ctx, clientOf(ctx), id, s.now().UTC())
 	if err != nil {
-		return nil, fromStore(err)
+		return nil, problem.FromStore(err)
 	}
 	resp := &promptforgev1.DeleteJobResponse{JobId: string(j.ID), Status: protoStatus(j.Status)}
 	return resp, s.holderStopped(ctx, j, changed)

@@ -112,7 +112,7 @@ func (s *service) offered(j *job.Job) error {
 
 // initProblem names continue_from where the store refused it.
 func initProblem(err error) error {
-	p := problem.From(fromStore(err))
+	p := problem.From(problem.FromStore(err))
 	if p.Kind == problem.JobState {
 		return problem.New(p.Kind, "The job in continue_from is not settled, or never had a file; only a settled job with a file can be continued.").Because(err)
 	}
@@ -121,7 +121,7 @@ func initProblem(err error) error {
 
 // unlessMovedOn is nil for the refusal that the job awaits no upload any more.
 func unlessMovedOn(err error) error {
-	err = fromStore(err)
+	err = problem.FromStore(err)
 	if problem.From(err).Kind == problem.JobState {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -38,7 +39,7 @@ func (s *service) ListJobs(ctx context.Context, req *promptforgev1.ListJobsReque
 	}
 	page, more, err := s.store.ListJobs(ctx, q)
 	if err != nil {
-		return nil, fromStore(err)
+		return nil, problem.FromStore(err)
 	}
 	resp, last, cut := listOf(page)
 	if more || cut {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -25,7 +26,7 @@ type pageTokens struct{ store storage.Store }
 func (p pageTokens) seal(ctx context.Context, n uint64, scope ...string) (string, error) {
 	secret, err := p.store.Secret(ctx, pageTokenSecret)
 	if err != nil {
-		return "", fromStore(err)
+		return "", problem.FromStore(err)
 	}
 	at := binary.BigEndian.AppendUint64(nil, n)
 	return base64.RawURLEncoding.EncodeToString(append(at, pageMAC(secret, at, scope)...)), nil
@@ -39,7 +40,7 @@ func (p pageTokens) open(ctx context.Context, token string, scope ...string) (ui
 	}
 	secret, err := p.store.Secret(ctx, pageTokenSecret)
 	if err != nil {
-		return 0, fromStore(err)
+		return 0, problem.FromStore(err)
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	// The decoder passes over line breaks: the length keeps one spelling.

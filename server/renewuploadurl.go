@@ -8,6 +8,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -23,7 +24,7 @@ func (s *service) RenewUploadUrl(ctx context.Context, req *promptforgev1.RenewUp
 	case errors.As(err, &state):
 		return nil, wrongState(state.Job, "only a job that is AWAITING_UPLOAD has an upload URL.")
 	case err != nil:
-		return nil, fromStore(err)
+		return nil, problem.FromStore(err)
 	}
 	url, expires := s.uploadURL(j)
 	return &promptforgev1.RenewUploadUrlResponse{JobId: string(j.ID), UploadUrl: &url, ExpiresAt: expires}, nil

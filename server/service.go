@@ -40,7 +40,7 @@ func (s *service) job(ctx context.Context, id string) (*job.Job, error) {
 	}
 	j, err := s.store.Job(ctx, clientOf(ctx), parsed)
 	if err != nil {
-		return nil, fromStore(err)
+		return nil, problem.FromStore(err)
 	}
 	return j, nil
 }

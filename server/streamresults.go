@@ -83,5 +83,5 @@ func readProblem(err error) error {
 	if errors.As(err, &damaged) || errors.Is(err, job.ErrBadOutcome) {
 		return problem.New(problem.Internal, "What was recorded of this job cannot be read; the operator's log says more.").Because(err)
 	}
-	return fromStore(err)
+	return problem.FromStore(err)
 }

@@ -109,6 +109,19 @@ func From(err error) *Problem {
 	return New(Internal, detailInternal).Because(err)
 }
 
+// FromStore is From for an error of a store: its refusals have their rows, and
+// any other error means that it could not answer. nil stays nil.
+func FromStore(err error) error {
+	if err == nil {
+		return nil
+	}
+	p := From(err)
+	if p.Kind == Internal {
+		p = New(Unavailable, detailStore).Because(err)
+	}
+	return p
+}
+
 // fromStatus reads back what GRPCStatus wrote, for the gateway.
 func fromStatus(st *status.Status) *Problem {
 	p := &Problem{Kind: Internal, Detail: st.Message(), Cause: st.Err()}

@@ -19,13 +19,15 @@ type body struct {
 	digests []digest
 	// alive is called before each read, and asleep after the last.
 	alive, asleep func()
-	err           error // of the last read; io.EOF after the whole
+	// permitted is called before each read, and its error ends the upload.
+	permitted func() error
+	err       error // of the last read; io.EOF after the whole
 }
 
 // newBody reads an upload of at most limit bytes after decompression.
 func newBody(r io.Reader, limit int64) *body {
 	nothing := func() {}
-	return &body{r: r, left: sentLimit(limit), alive: nothing, asleep: nothing}
+	return &body{r: r, left: sentLimit(limit), alive: nothing, asleep: nothing, permitted: func() error { return nil }}
 }
 
 // sentLimit is how many bytes a file of limit bytes may take as it is sent. A
@@ -55,6 +57,9 @@ func ignore(error) {}
 
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
+		return 0, b.err
+	}
+	if b.err = b.permitted(); b.err != nil {
 		return 0, b.err
 	}
 	b.alive()

@@ -18,7 +18,7 @@ import (
 func (h *Handler) get(w http.ResponseWriter, r *http.Request, g grant) {
 	j, err := h.Store.Job(r.Context(), g.client, g.job)
 	if err != nil {
-		h.refuse(w, r, g, storeProblem(err))
+		h.refuse(w, r, g, problem.FromStore(err))
 		return
 	}
 	d, err := results.Open(r.Context(), h.Store, h.Files, j, g.file, g.full)
@@ -29,14 +29,14 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, g grant) {
 	h.serve(w, r, g, file{size: d.Size(), etag: d.ETag(), copy: d.CopyRange})
 }
 
-// readProblem is storeProblem, but for a damaged file, which asking again does
+// readProblem is problem.FromStore, but for a damaged file, which asking again does
 // not mend.
 func readProblem(err error) error {
 	var damaged *files.DamagedError
 	if errors.As(err, &damaged) {
 		return problem.From(err)
 	}
-	return storeProblem(err)
+	return problem.FromStore(err)
 }
 
 // file is what a download sends, all of it or a part.
@@ -89,7 +89,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, g grant, f file)
 // as any error is; afterwards the connection is broken off, since ending it
 // cleanly would pass a cut file for a whole one.
 func (h *Handler) send(w http.ResponseWriter, r *http.Request, g grant, f file, part span, status int) {
-	out := &pacedWriter{w: w, status: status, idle: h.IdleTimeout, control: http.NewResponseController(w)}
+	out := &pacedWriter{
+		w: w, status: status, idle: h.IdleTimeout, control: http.NewResponseController(w), permitted: h.keyed(r.Context(), g.client),
+	}
 	err := f.copy(r.Context(), out, part.start, part.length)
 	if err == nil && out.written != part.length {
 		err = fmt.Errorf("%d bytes came of %d", out.written, part.length)
@@ -117,9 +119,11 @@ type pacedWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
-	status  int
-	begun   bool
-	written int64
+	// permitted is called before each piece, and its error ends the download.
+	permitted func() error
+	status    int
+	begun     bool
+	written   int64
 }
 
 // piece is small enough for a slow reader to take within the idle time.
@@ -132,6 +136,9 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 	}
 	done := 0
 	for done < len(b) {
+		if err := p.permitted(); err != nil {
+			return done, err
+		}
 		ignore(p.control.SetWriteDeadline(time.Now().Add(p.idle)))
 		n, err := p.w.Write(b[done:min(done+piece, len(b))])
 		done += n

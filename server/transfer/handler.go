@@ -117,10 +117,10 @@ func (h *Handler) permit(r *http.Request, g grant) error {
 	}
 	has, err := h.Store.HasKey(r.Context(), g.client)
 	if err != nil {
-		return storeProblem(err)
+		return problem.FromStore(err)
 	}
 	if !has {
-		return problem.New(problem.Forbidden, "This URL's client has no API key any more, and its URLs ended with the last one.")
+		return keyless()
 	}
 	return h.Quotas.Request(r.Context(), g.client)
 }
@@ -142,14 +142,4 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, g grant, err er
 		h.Log.Log(r.Context(), level, "a transfer failed", "method", r.Method, "job", g.job, "client", g.client, "problem", p.Kind.Reason(), "error", p.Cause)
 	}
 	problem.Write(w, err)
-}
-
-// storeProblem is problem.From, but a store that could not answer is
-// Unavailable: whatever is no refusal of a Store means that.
-func storeProblem(err error) error {
-	p := problem.From(err)
-	if p.Kind != problem.Internal {
-		return p
-	}
-	return problem.New(problem.Unavailable, "The store cannot answer now; repeating the request is safe.").Because(err)
 }

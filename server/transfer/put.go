@@ -92,6 +92,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, g grant) (*job
 		return nil, err
 	}
 	b.watch(w, h.IdleTimeout)
+	b.permitted = h.keyed(r.Context(), g.client)
 	return h.take(r.Context(), j, encoding, b)
 }
 
@@ -121,7 +122,7 @@ func (h *Handler) tooLarge() error {
 func (h *Handler) expecting(ctx context.Context, client string, id job.ID) (*job.Job, error) {
 	j, err := h.Store.Job(ctx, client, id)
 	if err != nil {
-		return nil, storeProblem(err)
+		return nil, problem.FromStore(err)
 	}
 	if j.Status != job.AwaitingUpload && !hasUpload(j) {
 		return nil, wrongState(j)
@@ -163,7 +164,7 @@ func (h *Handler) take(ctx context.Context, j *job.Job, encoding string, b *body
 	}
 	now, err := h.Store.Job(ctx, j.Client, j.ID)
 	if err != nil {
-		return nil, storeProblem(err)
+		return nil, problem.FromStore(err)
 	}
 	return same(now, sum)
 }
@@ -223,7 +224,7 @@ func (h *Handler) keep(ctx context.Context, j *job.Job, content io.Reader, b *bo
 	}
 	// Any other error leaves open whether the job has these files now, so
 	// they stay: those that no job names are removed as orphans.
-	return nil, storeProblem(fmt.Errorf("complete an upload: %w", err))
+	return nil, problem.FromStore(fmt.Errorf("complete an upload: %w", err))
 }
 
 // stored is how much an upload adds to what its client has.
@@ -253,7 +254,7 @@ func broken(b *body, err error) error {
 	case errors.As(err, &unknown):
 		return problem.New(problem.BadRequest, unknown.Error())
 	}
-	return storeProblem(fmt.Errorf("take an upload in: %w", err))
+	return problem.FromStore(fmt.Errorf("take an upload in: %w", err))
 }
 
 // discard removes the files of an upload that no job will name.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
 )
 
 const tag = `"tag-1"`
@@ -20,12 +21,17 @@ const tag = `"tag-1"`
 // fileServer serves one file as a download, whatever the URL.
 func fileServer(t *testing.T, f file) string {
 	t.Helper()
-	h := NewHandler(Config{Log: slog.New(slog.DiscardHandler)})
+	h := NewHandler(Config{Store: keyHolder{}, Log: slog.New(slog.DiscardHandler)})
 	g := grant{method: http.MethodGet, client: "acme", job: job.NewID(), file: "results_part_001.jsonl"}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, g, f) }))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
+
+// keyHolder is a store in which every client has a key.
+type keyHolder struct{ storage.Store }
+
+func (keyHolder) HasKey(context.Context, string) (bool, error) { return true, nil }
 
 func fileOf(content string) file {
 	return file{size: int64(len(content)), etag: tag, copy: func(_ context.Context, w io.Writer, offset, length int64) error {
