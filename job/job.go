@@ -59,6 +59,8 @@ type Job struct {
 
 	Pace Pace // as its holder last told it
 
+	Delivery Delivery // of its webhook
+
 	// Deleted hides the job from its client for good; it is erased once it is
 	// settled.
 	Deleted bool

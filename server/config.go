@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/server/quota"
+	"github.com/promptforge/promptforge/server/webhook"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 	// FailedAuthentications is how many a minute an address may have; at once it
 	// may be twice as many. 0: no limit.
 	FailedAuthentications int
+
+	// WebhookAllow are the internal ranges that webhooks may go to.
+	WebhookAllow webhook.Allowed
 
 	// Retention is how long a job is kept after it is settled. 0: 30 days.
 	Retention time.Duration

@@ -103,6 +103,10 @@ func jobOf(j *job.Job) *promptforgev1.Job {
 		PossiblyRepaid:      j.PossiblyRepaid,
 		ContinueFrom:        orNil(string(j.ContinueFrom)),
 		Metadata:            j.Metadata,
+		WebhookUrl:          orNil(j.WebhookURL),
+		WebhookState:        orNil(string(j.Delivery.State)),
+		WebhookAttempts:     clamp32(int64(j.Delivery.Attempts)),
+		WebhookError:        orNil(j.Delivery.Error),
 	}
 	if j.Status == job.Processing {
 		addPace(out, &j.Pace)

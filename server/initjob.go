@@ -12,7 +12,7 @@ import (
 
 // InitJob creates a job, or finds the one that the same request created before.
 func (s *service) InitJob(ctx context.Context, req *promptforgev1.InitJobRequest) (*promptforgev1.InitJobResponse, error) {
-	j, err := newJob(req)
+	j, err := newJob(req, s.webhooks)
 	if err != nil {
 		return nil, err
 	}

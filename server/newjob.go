@@ -6,6 +6,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/webhook"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 )
 
 // newJob makes the job that a request asks for, or says what is wrong with it.
-func newJob(req *promptforgev1.InitJobRequest) (*job.Job, error) {
+func newJob(req *promptforgev1.InitJobRequest, webhooks webhook.Allowed) (*job.Job, error) {
 	j := &job.Job{
 		Provider:   req.GetProvider(),
 		Model:      req.GetModel(),
@@ -31,13 +32,13 @@ func newJob(req *promptforgev1.InitJobRequest) (*job.Job, error) {
 		Metadata:   req.GetMetadata(),
 	}
 	for _, check := range []func(*promptforgev1.InitJobRequest, *job.Job) error{
-		checkTarget, checkNumbers, checkMetadata, checkContinueFrom, checkWebhook,
+		checkTarget, checkNumbers, checkMetadata, checkContinueFrom,
 	} {
 		if err := check(req, j); err != nil {
 			return nil, err
 		}
 	}
-	return j, nil
+	return j, checkWebhook(req, j, webhooks)
 }
 
 func checkTarget(req *promptforgev1.InitJobRequest, _ *job.Job) error {
@@ -107,10 +108,13 @@ func checkContinueFrom(req *promptforgev1.InitJobRequest, j *job.Job) error {
 	return nil
 }
 
-func checkWebhook(req *promptforgev1.InitJobRequest, j *job.Job) error {
+func checkWebhook(req *promptforgev1.InitJobRequest, j *job.Job, allowed webhook.Allowed) error {
 	if req.WebhookUrl == nil {
 		return nil
 	}
 	j.WebhookURL = req.GetWebhookUrl()
-	return checkWebhookURL(j.WebhookURL)
+	if err := allowed.CheckURL(j.WebhookURL); err != nil {
+		return badRequest(err.Error())
+	}
+	return nil
 }

@@ -30,6 +30,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	group.Go(func() error { s.sweep(running); return nil })
 	group.Go(func() error { s.erase(running); return nil })
+	group.Go(func() error { s.webhooks.Run(running); return nil })
 	s.warnPlain()
 	s.cfg.Log.Info("serving", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(), "url", s.publicURL(), "version", s.cfg.Version)
 	<-running.Done()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"github.com/promptforge/promptforge/server/admin"
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
+	"github.com/promptforge/promptforge/server/webhook"
 	"github.com/promptforge/promptforge/storage/erase"
 )
 
@@ -52,6 +54,7 @@ type Server struct {
 	quotas    *quota.Keeper
 	failures  *failures
 	orphans   *erase.Orphans
+	webhooks  *webhook.Sender
 }
 
 // New opens the listeners and prepares to serve. Its error is a sentence that
@@ -91,6 +94,10 @@ func New(cfg Config) (_ *Server, err error) {
 		MaxUploadBytes: cfg.MaxUploadBytes, Now: cfg.Now, Log: cfg.Log,
 	})
 	s.orphans = &erase.Orphans{Store: cfg.Store, Files: cfg.Files, Busy: s.transfers.Busy}
+	s.webhooks = webhook.NewSender(webhook.Config{
+		Store: cfg.Store, Allowed: cfg.WebhookAllow, Body: webhookBody, Now: cfg.Now, Log: cfg.Log,
+		UserAgent: "PromptForge/" + cmp.Or(cfg.Version, "dev"),
+	})
 	s.buildGRPC(signer)
 	if err = s.buildHTTP(httpTLS); err != nil {
 		return nil, err
@@ -127,6 +134,7 @@ func (s *Server) buildGRPC(signer *transfer.Signer) {
 		signer:        signer,
 		transfers:     s.transfers,
 		quotas:        s.quotas,
+		webhooks:      s.cfg.WebhookAllow,
 		pages:         pageTokens{s.cfg.Store},
 		uploadURLTTL:  s.cfg.UploadURLTTL,
 		resultsURLTTL: s.cfg.ResultsURLTTL,

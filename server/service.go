@@ -9,6 +9,7 @@ import (
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
+	"github.com/promptforge/promptforge/server/webhook"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -24,6 +25,7 @@ type service struct {
 	signer    *transfer.Signer
 	transfers *transfer.Handler
 	quotas    *quota.Keeper
+	webhooks  webhook.Allowed
 	pages     pageTokens
 	stopping  context.Context
 

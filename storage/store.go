@@ -23,6 +23,7 @@ type Store interface {
 	Outcomes
 	Deletion
 	Quotas
+	Webhooks
 
 	// Secret returns the named secret of this deployment, 32 random bytes that
 	// are made at the first call and never change.

@@ -22,6 +22,9 @@ import (
 type clientsCmd struct {
 	List  clientsListCmd  `cmd:"" help:"List the clients with their keys, jobs and bytes."`
 	Quota clientsQuotaCmd `cmd:"" help:"Show, set or clear the quota of a client."`
+
+	WebhookSecret clientsWebhookSecretCmd `cmd:"" help:"Print what the webhooks of a client are signed with."`
+
 	Purge clientsPurgeCmd `cmd:"" help:"Remove all of a client: keys, jobs, quota."`
 }
 

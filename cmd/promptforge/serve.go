@@ -15,6 +15,7 @@ import (
 	"github.com/promptforge/promptforge/dispatcher"
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/server"
+	"github.com/promptforge/promptforge/server/webhook"
 )
 
 type serveCmd struct {
@@ -32,6 +33,7 @@ type serveCmd struct {
 	UploadURLTTL           duration `name:"upload-url-ttl" setting:"" help:"How long an upload URL is good." default:"15m" placeholder:"TIME"`
 	Retention              duration `setting:"" help:"How long a job is kept after its end." default:"720h" placeholder:"TIME"`
 	ResultsURLTTL          duration `name:"results-url-ttl" setting:"" help:"How long a download URL is good." default:"1h" placeholder:"TIME"`
+	WebhookAllow           ranges   `setting:"" help:"Internal networks that webhooks may go to, such as 10.1.0.0/16,192.168.1.7/32." placeholder:"CIDR,…"`
 	MaxUploadBytes         size     `setting:"" help:"The largest prompts file, after decompression." default:"20GiB" placeholder:"SIZE"`
 	quotaFlags
 	engineFlags
@@ -94,7 +96,7 @@ func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log
 		HTTPAddr: string(c.HTTPAddr), GRPCAddr: string(c.GRPCAddr), PublicURL: string(c.PublicURL),
 		Retention:    time.Duration(c.Retention),
 		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
-		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir,
+		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir, WebhookAllow: webhook.Allowed(c.WebhookAllow),
 		Quotas: c.limits(), ClientQuotas: p.clientQuotas(), FailedAuthentications: int(c.QuotaFailedAuthentications),
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Version: version,
 	})

@@ -25,6 +25,11 @@ type Clients interface {
 	// long; purging again then changes nothing, and waits again. NotFound for a
 	// client of whom there is nothing.
 	PurgeClient(ctx context.Context, client string) (Purged, error)
+	// WebhookSecrets are what a client's webhooks are signed with now, as
+	// receivers' libraries want them, the newest first. With rotate a new one is
+	// made, and the one before signs too for webhook.SecretOverlap. NotFound if
+	// there never was a key for the client.
+	WebhookSecrets(ctx context.Context, client string, rotate bool) ([]string, error)
 }
 
 // ClientInfo is what a client has.

@@ -19,6 +19,7 @@ type purgeClientRequest struct {
 
 // ServeClients adds the verbs for whole clients, on the socket only.
 func (s *Server) ServeClients(clients Clients) {
+	s.serveWebhooks(clients)
 	s.Handle("GET /clients", s.verb(func(r *http.Request) (any, error) {
 		list, err := clients.ListClients(r.Context())
 		return listClientsResponse{list}, err

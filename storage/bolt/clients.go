@@ -1,11 +1,21 @@
 package bolt
 
+import "time"
+
 // clientRecord counts what a client has done.
 type clientRecord struct {
 	Jobs    uint64 `json:"jobs"`    // created
 	Uploads uint64 `json:"uploads"` // completed
 
 	Usage usageRecord `json:"usage,omitzero"`
+
+	WebhookSecrets []webhookSecret `json:"webhook_secrets,omitempty"`
+}
+
+// webhookSecret signs a client's webhooks.
+type webhookSecret struct {
+	Secret []byte    `json:"secret"`
+	Until  time.Time `json:"until,omitzero"` // zero: it is the newest
 }
 
 // usageRecord is storage.Usage as it is kept.

@@ -46,7 +46,7 @@ func (s *Store) Finish(ctx context.Context, term job.Term, id job.ID, to job.Sta
 			return err
 		}
 		r.job.Acknowledged = true
-		r.job.SettledAt = utc(at)
+		r.job.Settle(utc(at))
 		return t.settle(r)
 	})
 }
@@ -79,7 +79,7 @@ func (s *Store) Settle(ctx context.Context, term job.Term, id job.ID, at time.Ti
 			return nil
 		}
 		r.job.Acknowledged = true
-		r.job.SettledAt = utc(at)
+		r.job.Settle(utc(at))
 		return t.settle(r)
 	})
 }

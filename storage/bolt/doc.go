@@ -15,8 +15,9 @@
 //	turns         client, upload order → id         whatever takes its client's turn
 //	work          upload order → id                 the same, over all clients
 //	settled       SettledAt, id → id                what is settled and not deleted
+//	owed          Due, id → id                      what owes its webhook
 //	doomed        id → id                           what is settled and deleted
-//	clients       client → counters (JSON)
+//	clients       client → counters, webhook secrets (JSON)
 //	done, failed  id → bitmap of the sealed lines (roaring)
 //	unusable      id → bitmap of the lines that no prompt came of
 //	parts         id, FirstOffset → partRecord (JSON)

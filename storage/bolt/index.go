@@ -36,8 +36,8 @@ type entry struct {
 }
 
 // entries are the places where a job stands besides the list of its client:
-// what Work, Promote, ExpireUploads, ExpireJobs and Doomed walk, so that none of
-// them passes over jobs that are not meant.
+// what Work, Promote, ExpireUploads, ExpireJobs, Doomed and OwedDeliveries walk,
+// so that none of them passes over jobs that are not meant.
 func (r *record) entries() []entry {
 	j := &r.job
 	switch {
@@ -53,7 +53,11 @@ func (r *record) entries() []entry {
 	case j.Settled() && j.Deleted:
 		return []entry{{string(bucketDoomed), string(key{}.id(j.ID))}}
 	case j.Settled():
-		return []entry{{string(bucketSettled), string(key{}.time(j.SettledAt).id(j.ID))}}
+		entries := []entry{{string(bucketSettled), string(key{}.time(j.SettledAt).id(j.ID))}}
+		if j.Delivery.State == job.DeliveryOwed {
+			entries = append(entries, entry{string(bucketOwed), string(key{}.time(j.Delivery.Due).id(j.ID))})
+		}
+		return entries
 	}
 	return nil
 }

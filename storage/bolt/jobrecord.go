@@ -68,11 +68,20 @@ type jobRecord struct {
 
 	Pace paceRecord `json:"pace,omitzero"`
 
+	Delivery deliveryRecord `json:"delivery,omitzero"`
+
 	Deleted bool `json:"deleted,omitzero"`
 
 	PartBytes   int64           `json:"part_bytes,omitzero"`
 	LastSegment int64           `json:"last_segment,omitzero"`
 	Segments    []segmentRecord `json:"segments,omitempty"`
+}
+
+type deliveryRecord struct {
+	State    job.DeliveryState `json:"state"`
+	Attempts int               `json:"attempts,omitzero"`
+	Due      time.Time         `json:"due,omitzero"`
+	Error    string            `json:"error,omitzero"`
 }
 
 type promptsRecord struct {
@@ -187,6 +196,7 @@ func newJobRecord(r *record) *jobRecord {
 		RequestsSent: j.RequestsSent, PossiblyRepaid: j.PossiblyRepaid,
 		Lane: laneName(j.Lane), Term: termBytes(j.Term), SentThrough: j.SentThrough, Released: j.Released, Acknowledged: j.Acknowledged,
 		Pace:        paceRecord(j.Pace),
+		Delivery:    deliveryRecord(j.Delivery),
 		Deleted:     j.Deleted,
 		PartBytes:   r.partBytes,
 		LastSegment: r.lastSegment,
@@ -216,7 +226,7 @@ func decodeRecord(encoded []byte) (*record, error) {
 		Totals:  job.Totals(k.Totals), PromptTokens: k.PromptTokens, CompletionTokens: k.CompletionTokens,
 		RequestsSent: k.RequestsSent, PossiblyRepaid: k.PossiblyRepaid,
 		Lane: job.Lane(k.Lane), Term: termOf(k.Term), SentThrough: k.SentThrough, Released: k.Released, Acknowledged: k.Acknowledged,
-		Pace: job.Pace(k.Pace), Deleted: k.Deleted,
+		Pace: job.Pace(k.Pace), Delivery: job.Delivery(k.Delivery), Deleted: k.Deleted,
 	}
 	for _, s := range k.Segments {
 		r.segments = append(r.segments, storage.Segment{N: s.N, Range: s.Range.value(), Bytes: s.Bytes, Frozen: s.Frozen})

@@ -208,7 +208,7 @@ func (t *tx) cancel(r *record, reason string, at time.Time) error {
 	if claimed {
 		return nil // the holder settles it
 	}
-	r.job.SettledAt = utc(at)
+	r.job.Settle(utc(at))
 	return t.settle(r)
 }
 

@@ -40,19 +40,20 @@ var (
 	bucketClientKeys  = []byte("clientkeys")
 	bucketSecrets     = []byte("secrets")
 	bucketQuotas      = []byte("quotas")
+	bucketOwed        = []byte("owed")
 )
 
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketJobs, bucketList, bucketAwaiting, bucketPending, bucketTurns, bucketWork, bucketSettled, bucketDoomed, bucketClients,
 		bucketDone, bucketFailed, bucketUnusable, bucketParts, bucketOutcomes, bucketFiles, bucketIdempotency, bucketExpiring,
-		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets, bucketQuotas,
+		bucketLanes, bucketKeys, bucketClientKeys, bucketSecrets, bucketQuotas, bucketOwed,
 	}
 }
 
 // laterBuckets are those that came after schema 1.
 func laterBuckets() [][]byte {
-	return [][]byte{bucketSettled, bucketDoomed, bucketUnusable, bucketQuotas}
+	return [][]byte{bucketSettled, bucketDoomed, bucketUnusable, bucketQuotas, bucketOwed}
 }
 
 // initialise lays the buckets into a new file.

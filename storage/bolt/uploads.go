@@ -111,7 +111,7 @@ func (t *tx) complete(r *record, u *storage.Upload, at time.Time) error {
 	if err := t.end(r, job.Failed, reason, at); err != nil {
 		return err
 	}
-	r.job.SettledAt = utc(at)
+	r.job.Settle(utc(at))
 	return t.settle(r)
 }
 

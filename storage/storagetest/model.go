@@ -146,7 +146,7 @@ func (m *machine) enqueue(j *modelJob, to job.Status) {
 func (m *machine) end(j *modelJob, to job.Status, reason string, settled bool) {
 	j.Status, j.FailureReason, j.CompletedAt = to, reason, m.now
 	if settled {
-		j.SettledAt = m.now
+		j.Settle(m.now)
 		m.promote(j.Client)
 	}
 }
@@ -443,7 +443,8 @@ func (m *machine) settle(t *rapid.T) {
 	}
 	_, err := m.store.Settle(m.ctx, lease.Term, j.ID, m.now)
 	if expect(t, err, m.final(j, lease)) && !j.Settled() {
-		j.Acknowledged, j.SettledAt = true, m.now
+		j.Acknowledged = true
+		j.Settle(m.now)
 		m.promote(j.Client)
 	}
 }

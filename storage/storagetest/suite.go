@@ -116,6 +116,8 @@ func behaviours() []behaviour {
 		{name: "JobIsAsCommitted", test: jobIsAsCommitted, live: true},
 		{name: "Quotas", test: quotas},
 		{name: "Repeated", test: repeated},
+		{name: "Deliveries", test: deliveries},
+		{name: "WebhookSecrets", test: webhookSecrets},
 
 		{name: "WatchJob", test: watchJob, live: true},
 		{name: "WatchAll", test: watchAll, live: true},

@@ -190,7 +190,18 @@ type Job struct {
 	// named at init.
 	ContinueFrom *string `protobuf:"bytes,30,opt,name=continue_from,json=continueFrom,proto3,oneof" json:"continue_from,omitempty"`
 	// What the client gave at init, at most 16 entries. Empty if nothing.
-	Metadata      map[string]string `protobuf:"bytes,31,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Metadata map[string]string `protobuf:"bytes,31,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where one signed POST goes when the job is settled, as given at init.
+	// Unset: nowhere.
+	WebhookUrl *string `protobuf:"bytes,32,opt,name=webhook_url,json=webhookUrl,proto3,oneof" json:"webhook_url,omitempty"`
+	// What has become of that POST: `owed`, `delivered`, or `given_up` after 24
+	// hours. Unset before the job is settled, and where there is no webhook_url.
+	// It and the two fields below still change after settled_at.
+	WebhookState *string `protobuf:"bytes,33,opt,name=webhook_state,json=webhookState,proto3,oneof" json:"webhook_state,omitempty"`
+	// How often the POST was tried.
+	WebhookAttempts int32 `protobuf:"varint,34,opt,name=webhook_attempts,json=webhookAttempts,proto3" json:"webhook_attempts,omitempty"`
+	// Why the last try failed, a sentence. Unset if it did not.
+	WebhookError  *string `protobuf:"bytes,35,opt,name=webhook_error,json=webhookError,proto3,oneof" json:"webhook_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -442,11 +453,39 @@ func (x *Job) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *Job) GetWebhookUrl() string {
+	if x != nil && x.WebhookUrl != nil {
+		return *x.WebhookUrl
+	}
+	return ""
+}
+
+func (x *Job) GetWebhookState() string {
+	if x != nil && x.WebhookState != nil {
+		return *x.WebhookState
+	}
+	return ""
+}
+
+func (x *Job) GetWebhookAttempts() int32 {
+	if x != nil {
+		return x.WebhookAttempts
+	}
+	return 0
+}
+
+func (x *Job) GetWebhookError() string {
+	if x != nil && x.WebhookError != nil {
+		return *x.WebhookError
+	}
+	return ""
+}
+
 var File_promptforge_v1_job_proto protoreflect.FileDescriptor
 
 const file_promptforge_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x18promptforge/v1/job.proto\x12\x0epromptforge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\r\n" +
+	"\x18promptforge/v1/job.proto\x12\x0epromptforge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x0f\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x122\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1a.promptforge.v1.Job.StatusR\x06status\x12\x1a\n" +
@@ -490,7 +529,12 @@ const file_promptforge_v1_job_proto_rawDesc = "" +
 	"\bbound_by\x18\x1c \x01(\tH\vR\aboundBy\x88\x01\x01\x12R\n" +
 	"\x17estimated_completion_at\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\x15estimatedCompletionAt\x12(\n" +
 	"\rcontinue_from\x18\x1e \x01(\tH\fR\fcontinueFrom\x88\x01\x01\x12=\n" +
-	"\bmetadata\x18\x1f \x03(\v2!.promptforge.v1.Job.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x1f \x03(\v2!.promptforge.v1.Job.MetadataEntryR\bmetadata\x12$\n" +
+	"\vwebhook_url\x18  \x01(\tH\rR\n" +
+	"webhookUrl\x88\x01\x01\x12(\n" +
+	"\rwebhook_state\x18! \x01(\tH\x0eR\fwebhookState\x88\x01\x01\x12)\n" +
+	"\x10webhook_attempts\x18\" \x01(\x05R\x0fwebhookAttempts\x12(\n" +
+	"\rwebhook_error\x18# \x01(\tH\x0fR\fwebhookError\x88\x01\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x88\x01\n" +
@@ -518,7 +562,10 @@ const file_promptforge_v1_job_proto_rawDesc = "" +
 	"\f_learned_tpmB\x16\n" +
 	"\x14_learned_concurrencyB\v\n" +
 	"\t_bound_byB\x10\n" +
-	"\x0e_continue_fromB\xbf\x01\n" +
+	"\x0e_continue_fromB\x0e\n" +
+	"\f_webhook_urlB\x10\n" +
+	"\x0e_webhook_stateB\x10\n" +
+	"\x0e_webhook_errorB\xbf\x01\n" +
 	"\x12com.promptforge.v1B\bJobProtoP\x01ZFgithub.com/promptforge/promptforge/gen/go/promptforge/v1;promptforgev1\xa2\x02\x03PXX\xaa\x02\x0ePromptforge.V1\xca\x02\x0ePromptforge\\V1\xe2\x02\x1aPromptforge\\V1\\GPBMetadata\xea\x02\x0fPromptforge::V1b\x06proto3"
 
 var (

@@ -141,6 +141,10 @@ class Job(message.Message):
     ESTIMATED_COMPLETION_AT_FIELD_NUMBER: builtins.int
     CONTINUE_FROM_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    WEBHOOK_URL_FIELD_NUMBER: builtins.int
+    WEBHOOK_STATE_FIELD_NUMBER: builtins.int
+    WEBHOOK_ATTEMPTS_FIELD_NUMBER: builtins.int
+    WEBHOOK_ERROR_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """Job identifier, a UUID."""
     status: Job.Status.ValueType
@@ -214,6 +218,19 @@ class Job(message.Message):
     """The job whose file and results this one took over. Unset if none was
     named at init.
     """
+    webhook_url: builtins.str
+    """Where one signed POST goes when the job is settled, as given at init.
+    Unset: nowhere.
+    """
+    webhook_state: builtins.str
+    """What has become of that POST: `owed`, `delivered`, or `given_up` after 24
+    hours. Unset before the job is settled, and where there is no webhook_url.
+    It and the two fields below still change after settled_at.
+    """
+    webhook_attempts: builtins.int
+    """How often the POST was tried."""
+    webhook_error: builtins.str
+    """Why the last try failed, a sentence. Unset if it did not."""
     @builtins.property
     def created_at(self) -> timestamp_pb2.Timestamp:
         """When the job was created. Always set."""
@@ -286,10 +303,14 @@ class Job(message.Message):
         estimated_completion_at: timestamp_pb2.Timestamp | None = ...,
         continue_from: builtins.str | None = ...,
         metadata: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        webhook_url: builtins.str | None = ...,
+        webhook_state: builtins.str | None = ...,
+        webhook_attempts: builtins.int = ...,
+        webhook_error: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "prompt_count", b"prompt_count", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "tpm", b"tpm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "prompt_count", b"prompt_count", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "tpm", b"tpm", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "completion_tokens", b"completion_tokens", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "job_id", b"job_id", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "max_retries", b"max_retries", "metadata", b"metadata", "model", b"model", "possibly_repaid", b"possibly_repaid", "prompt_count", b"prompt_count", "prompt_tokens", b"prompt_tokens", "provider", b"provider", "requests_sent", b"requests_sent", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "status", b"status", "tokens_used", b"tokens_used", "tpm", b"tpm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "completion_tokens", b"completion_tokens", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "job_id", b"job_id", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "max_retries", b"max_retries", "metadata", b"metadata", "model", b"model", "possibly_repaid", b"possibly_repaid", "prompt_count", b"prompt_count", "prompt_tokens", b"prompt_tokens", "provider", b"provider", "requests_sent", b"requests_sent", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "status", b"status", "tokens_used", b"tokens_used", "tpm", b"tpm", "webhook_attempts", b"webhook_attempts", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bound_by: _TypeAlias = typing.Literal["bound_by"]  # noqa: Y015
     _WhichOneofArgType__bound_by: _TypeAlias = typing.Literal["_bound_by", b"_bound_by"]  # noqa: Y015
@@ -317,6 +338,12 @@ class Job(message.Message):
     _WhichOneofArgType__rpm: _TypeAlias = typing.Literal["_rpm", b"_rpm"]  # noqa: Y015
     _WhichOneofReturnType__tpm: _TypeAlias = typing.Literal["tpm"]  # noqa: Y015
     _WhichOneofArgType__tpm: _TypeAlias = typing.Literal["_tpm", b"_tpm"]  # noqa: Y015
+    _WhichOneofReturnType__webhook_error: _TypeAlias = typing.Literal["webhook_error"]  # noqa: Y015
+    _WhichOneofArgType__webhook_error: _TypeAlias = typing.Literal["_webhook_error", b"_webhook_error"]  # noqa: Y015
+    _WhichOneofReturnType__webhook_state: _TypeAlias = typing.Literal["webhook_state"]  # noqa: Y015
+    _WhichOneofArgType__webhook_state: _TypeAlias = typing.Literal["_webhook_state", b"_webhook_state"]  # noqa: Y015
+    _WhichOneofReturnType__webhook_url: _TypeAlias = typing.Literal["webhook_url"]  # noqa: Y015
+    _WhichOneofArgType__webhook_url: _TypeAlias = typing.Literal["_webhook_url", b"_webhook_url"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bound_by) -> _WhichOneofReturnType__bound_by | None: ...
     @typing.overload
@@ -343,3 +370,9 @@ class Job(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rpm) -> _WhichOneofReturnType__rpm | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tpm) -> _WhichOneofReturnType__tpm | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook_error) -> _WhichOneofReturnType__webhook_error | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook_state) -> _WhichOneofReturnType__webhook_state | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook_url) -> _WhichOneofReturnType__webhook_url | None: ...
