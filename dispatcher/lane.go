@@ -151,7 +151,9 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 		Verdict: v, SentAt: it.sentAt, Estimate: it.estimate, Tokens: a.Tokens(),
 		RetryAfter: a.RetryAfter, Limits: a.Limits,
 	}, len(it.raw))
-	if refusal := a.Class == provider.SlowDown || a.Class == provider.TooLarge || a.Class == provider.UsedUp; !refusal {
+	// A prompt that is too large for the limit is refused for itself, not for
+	// the rate: that request counts.
+	if refusal := a.Class == provider.SlowDown || a.Class == provider.UsedUp; !refusal {
 		it.attempts++
 	}
 	if a.Class == provider.Fatal {

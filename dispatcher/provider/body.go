@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -10,6 +11,13 @@ import (
 type body struct {
 	names  []string
 	values []jsontext.Value
+}
+
+// object sets a field to an object, and leaves it out where that has no field.
+func (b *body) object(name string, o *body) {
+	if len(o.names) > 0 {
+		b.raw(name, o.bytes())
+	}
 }
 
 // raw sets a field to a JSON value; nil leaves it out. A field that stands
@@ -56,8 +64,10 @@ func (b *body) texts(name string, list []string) {
 }
 
 // overlay lays the fields of an object over those that stand; the value is
-// known to be an object.
-func (b *body) overlay(v jsontext.Value) error {
+// known to be an object. Objects that the dialect itself composes (deep) are
+// laid over field by field. What would change whom or how a lane asks is
+// refused: the model is the job's, and answers are read whole.
+func (b *body) overlay(model string, v jsontext.Value, deep ...string) error {
 	if v == nil {
 		return nil
 	}
@@ -66,10 +76,47 @@ func (b *body) overlay(v jsontext.Value) error {
 		return err
 	}
 	for _, f := range fields {
-		b.raw(f.name, f.value)
+		switch {
+		case f.name == "stream" && f.value.Kind() == 't':
+			return sentence("extra_body.stream cannot be true: answers are read whole.")
+		case f.name == "model" && plain(f.value) != model:
+			return sentence("extra_body.model is another model than the job's; make a job for it.")
+		case slices.Contains(deep, f.name) && f.value.Kind() == '{':
+			if err := b.within(f); err != nil {
+				return err
+			}
+		default:
+			b.raw(f.name, f.value)
+		}
 	}
 	return nil
 }
+
+// within lays the fields of an object over those of one that stands.
+func (b *body) within(f member) error {
+	i := slices.Index(b.names, f.name)
+	if i < 0 {
+		b.raw(f.name, f.value)
+		return nil
+	}
+	var inner body
+	for _, v := range []jsontext.Value{b.values[i], f.value} {
+		fields, err := members(v)
+		if err != nil {
+			return err
+		}
+		for _, field := range fields {
+			inner.raw(field.name, field.value)
+		}
+	}
+	b.values[i] = inner.bytes()
+	return nil
+}
+
+// sentence is an error that a person reads as it stands.
+type sentence string
+
+func (s sentence) Error() string { return string(s) }
 
 func (b *body) bytes() []byte {
 	size := 2

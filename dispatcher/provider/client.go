@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,13 +11,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/promptforge/promptforge/job"
 )
 
 // MaxAnswerBytes bounds a provider's answer; a longer one counts as broken.
 const MaxAnswerBytes = 16 << 20
+
+const maxAnswerHeaderBytes = 1 << 20
 
 // ClientConfig bounds a client.
 type ClientConfig struct {
@@ -44,6 +45,10 @@ func NewClient(e Endpoint, cfg ClientConfig) *Client {
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
 		ExpectContinueTimeout: time.Second,
+		// No bound on connections: where the streams of one are taken, HTTP/2
+		// opens another, so that the lane alone says how many requests are out.
+		MaxConnsPerHost:        0,
+		MaxResponseHeaderBytes: maxAnswerHeaderBytes,
 		// A connection that was cut silently would swallow requests for the
 		// whole timeout.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
@@ -101,13 +106,14 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	answer, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswerBytes+1))
 	latency := time.Since(begin)
 	if err != nil || len(answer) > MaxAnswerBytes {
-		return c.cutOff(res.StatusCode, err, latency)
+		return c.cutOff(res, err, latency)
 	}
-	answer = withoutKey(answer, c.endpoint.Key)
+	answer, valid := readable(withoutKey(answer, c.endpoint.Key))
 	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
-	// What is Done was read as JSON from end to end.
-	a.Response = oneLine(answer, a.Class == Done)
+	if valid {
+		a.Response = answer
+	}
 	return a
 }
 
@@ -117,7 +123,10 @@ func (c *Client) unreachable(err error, latency time.Duration) Answer {
 	a := Answer{Class: Transient, Code: job.CodeServerError, Latency: latency}
 	var dns *net.DNSError
 	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &certificate):
+		a.Message = "The provider's certificate is not trusted here: " + certificate.Err.Error() + "."
 	case errors.As(err, &dns):
 		a.Message = "The provider's host name cannot be resolved."
 	case errors.As(err, &op) && op.Op == "dial":
@@ -131,18 +140,25 @@ func (c *Client) unreachable(err error, latency time.Duration) Answer {
 	return a
 }
 
-// cutOff is an answer whose body did not come whole.
-func (c *Client) cutOff(status int, err error, latency time.Duration) Answer {
-	a := Answer{Class: Broken, Code: job.CodeBadResponse, HTTPStatus: status, Latency: latency, Message: "The provider's answer was cut off."}
+// cutOff is an answer whose body did not come whole. A refusal's status still
+// tells what it means, unless only its body could.
+func (c *Client) cutOff(res *http.Response, err error, latency time.Duration) Answer {
+	a := Answer{Class: Broken, Code: job.CodeBadResponse, RequestID: requestID(res.Header), Message: "The provider's answer was cut off."}
 	switch {
 	case err == nil:
 		a.Message = fmt.Sprintf("The provider's answer was longer than %d MiB.", MaxAnswerBytes>>20)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		a.Class, a.Code = Transient, job.CodeTimeout
 		a.Message = fmt.Sprintf("The provider's answer was not whole within %s.", c.cfg.Timeout)
-	case status >= http.StatusMultipleChoices:
-		a.Class, a.Code = Transient, job.CodeServerError
 	}
+	if res.StatusCode >= http.StatusMultipleChoices && a.Code != job.CodeTimeout {
+		message := a.Message
+		a = c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, nil)
+		if a.Class == Terminal {
+			a.Class, a.Code, a.Message = Transient, job.CodeServerError, message
+		}
+	}
+	a.HTTPStatus, a.Latency = res.StatusCode, latency
 	return a
 }
 
@@ -163,20 +179,3 @@ func withoutKey(body []byte, key string) []byte {
 	}
 	return bytes.ReplaceAll(body, []byte(key), []byte("…"))
 }
-
-// oneLine is a JSON body as one line, nil where it is no JSON.
-func oneLine(body []byte, valid bool) []byte {
-	v := jsontext.Value(bytes.TrimSpace(body))
-	if !valid && !v.IsValid(lenient...) {
-		return nil
-	}
-	if bytes.ContainsAny(v, "\n\r") {
-		if err := v.Compact(lenient...); err != nil {
-			return nil
-		}
-	}
-	return v
-}
-
-// lenient is how foreign JSON is read: what a provider's own SDK would take.
-var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}

@@ -16,6 +16,9 @@ type Endpoint struct {
 	KeyName  string // the variable that the credential came from, for sentences
 
 	RPM, TPM, Concurrency int // the operator's caps; 0: none
+
+	// DefaultMaxTokens is max_tokens for lines that give none; 0: the dialect's.
+	DefaultMaxTokens int64
 }
 
 // CheckBaseURL tells what is wrong with an endpoint's address.

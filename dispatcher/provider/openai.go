@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -34,16 +35,24 @@ func (OpenAI) Request(e *Endpoint, model string, p *job.Prompt) (string, []byte,
 	b.raw("messages", openAIMessages(p))
 	b.number("temperature", p.Temperature)
 	b.number("top_p", p.TopP)
-	b.integer(maxTokensField(e, model), p.MaxTokens)
+	b.integer(maxTokensField(e, model), maxTokens(e, p))
 	b.texts("stop", p.Stop)
 	b.integer("seed", p.Seed)
 	b.raw("response_format", p.ResponseFormat)
 	b.raw("tools", p.Tools)
 	b.raw("tool_choice", p.ToolChoice)
-	if err := b.overlay(p.ExtraBody); err != nil {
+	if err := b.overlay(model, p.ExtraBody); err != nil {
 		return "", nil, err
 	}
 	return chatPath, b.bytes(), nil
+}
+
+// maxTokens is a line's limit, or the operator's where it gives none.
+func maxTokens(e *Endpoint, p *job.Prompt) *int64 {
+	if p.MaxTokens == nil && e.DefaultMaxTokens > 0 {
+		return &e.DefaultMaxTokens
+	}
+	return p.MaxTokens
 }
 
 // Canary asks for one token.
@@ -60,16 +69,16 @@ func (OpenAI) Canary(e *Endpoint, model string) (string, []byte) {
 // reasoning models refuse max_tokens, and other servers do not all know
 // max_completion_tokens. Source: OpenAI's API reference, max_completion_tokens.
 func maxTokensField(e *Endpoint, model string) string {
-	if e.Provider != "openai" {
-		return "max_tokens"
-	}
-	for _, family := range []string{"o1", "o3", "o4", "gpt-5"} {
-		if model == family || strings.HasPrefix(model, family+"-") || strings.HasPrefix(model, family+".") {
-			return "max_completion_tokens"
-		}
+	ours := e.Provider == "openai" || hostEnds(e, "openai.com") || hostEnds(e, "openai.azure.com")
+	if ours && reasoning.MatchString(model) {
+		return "max_completion_tokens"
 	}
 	return "max_tokens"
 }
+
+// reasoning are the models of the o series and of gpt-5 and later, fine-tuned
+// ones too.
+var reasoning = regexp.MustCompile(`^(ft:)?(o[0-9]+|gpt-([5-9]|[1-9][0-9]+))($|[-.:])`)
 
 func openAIMessages(p *job.Prompt) jsontext.Value {
 	v := []byte{'['}
@@ -90,6 +99,7 @@ func openAIMessages(p *job.Prompt) jsontext.Value {
 
 // completion is what of an answer is read; the whole of it is kept beside.
 type completion struct {
+	Object  string `json:"object"`
 	Model   string `json:"model"`
 	Choices []struct {
 		FinishReason string `json:"finish_reason"`
@@ -98,6 +108,7 @@ type completion struct {
 			Refusal   jsontext.Value `json:"refusal"`
 			ToolCalls jsontext.Value `json:"tool_calls"`
 		} `json:"message"`
+		Error jsontext.Value `json:"error"`
 	} `json:"choices"`
 	// What an answer is good without is read apart: other servers shape it in
 	// their own ways, and an answer that was paid for is not thrown away for it.
@@ -115,65 +126,87 @@ func (c *completion) usage(a *Answer) {
 	if c.Usage.Kind() != '{' || json.Unmarshal(c.Usage, &u, json.JoinOptions(lenient...)) != nil {
 		return
 	}
-	for _, n := range []struct {
-		from *float64
-		into **int64
-	}{{u.PromptTokens, &a.PromptTokens}, {u.CompletionTokens, &a.CompletionTokens}, {u.TotalTokens, &a.TotalTokens}} {
-		if n.from != nil && *n.from >= 0 && *n.from < 1e15 {
-			whole := int64(*n.from)
-			*n.into = &whole
-		}
+	a.PromptTokens, a.CompletionTokens, a.TotalTokens = sum(u.PromptTokens), sum(u.CompletionTokens), sum(u.TotalTokens)
+	if a.TotalTokens == nil {
+		a.addUp()
 	}
 }
 
 // Answer reads an answer of any status.
 func (OpenAI) Answer(e *Endpoint, status int, h http.Header, body []byte) Answer {
-	a := Answer{RequestID: firstHeader(h, "x-request-id", "request-id", "x-ms-request-id"), Limits: openAILimits(h)}
+	a := Answer{RequestID: requestID(h), Limits: openAILimits(e, h)}
+	readCompletion(e, &a, openAIVerdicts, status, h, body)
+	return a
+}
+
+// readCompletion reads the answer of a server with OpenAI's shapes, whose
+// errors mean what a table says.
+func readCompletion(e *Endpoint, a *Answer, table []verdict, status int, h http.Header, body []byte) {
 	if status < http.StatusOK || status >= http.StatusMultipleChoices {
-		classifyOpenAI(e, &a, status, h, body)
-		return a
+		classify(e, a, table, status, h, readOpenAIError(body))
+		return
 	}
 	var c completion
 	if json.Unmarshal(body, &c, json.JoinOptions(lenient...)) != nil {
-		return broken(a, "The provider's answer is not the JSON of a chat completion.")
+		broken(a, "The provider's answer is not the JSON of a chat completion.")
+		return
 	}
-	if c.Error.Kind() == '{' && len(c.Choices) == 0 {
+	if len(c.Choices) == 0 {
 		// OpenRouter answers 200 with the upstream's error in the body.
-		found := readOpenAIError(body)
-		classifyOpenAI(e, &a, found.status(), h, body)
-		return a
-	}
-	if len(c.Choices) == 0 || c.Choices[0].Message == nil {
-		return broken(a, "The provider's answer holds no choice.")
+		if found := readOpenAIError(body); c.Error.Kind() == '{' || c.Object == "error" {
+			classify(e, a, table, openAIStatus(found), h, found)
+			return
+		}
+		broken(a, "The provider's answer holds no choice.")
+		return
 	}
 	choice := c.Choices[0]
+	if choice.Message == nil {
+		broken(a, "The provider's answer holds no message.")
+		return
+	}
 	text, ok := contentText(choice.Message.Content)
 	if !ok {
-		return broken(a, "The provider's answer has a content that is no text.")
+		broken(a, "The provider's answer has a content that is no text.")
+		return
 	}
-	a.Class, a.Text, a.Model, a.FinishReason = Done, text, c.Model, finishReason(choice.FinishReason)
+	var calls jsontext.Value
 	if v := choice.Message.ToolCalls; v.Kind() == '[' && string(v) != "[]" {
-		a.ToolCalls = v
+		calls = v
 	}
-	c.usage(&a)
-	refusal, _ := contentText(choice.Message.Refusal)
-	if text == "" && a.ToolCalls == nil && (refusal != "" || a.FinishReason == "content_filter") {
-		a.Class, a.Code = Terminal, job.CodeContentFiltered
-		a.Message = "The provider withheld the answer."
-		if refusal != "" {
-			a.Message = "The model refused: " + refusal
-		}
+	if choice.Error.Kind() == '{' && text == "" && calls == nil {
+		// OpenRouter's upstream failed half-way.
+		found := readOpenAIError([]byte(`{"error":` + string(choice.Error) + `}`))
+		classify(e, a, table, openAIStatus(found), h, found)
+		return
 	}
-	return a
+	a.Class, a.Text, a.Model, a.FinishReason, a.ToolCalls = Done, text, c.Model, finishReason(choice.FinishReason), calls
+	c.usage(a)
+	if refusal, _ := contentText(choice.Message.Refusal); refusal != "" || a.FinishReason == "content_filter" {
+		withheld(a, refusal)
+	}
 }
 
-func broken(a Answer, message string) Answer {
+// withheld makes an answer that a filter or the model itself kept back an error
+// record, unless it has something to show.
+func withheld(a *Answer, refusal string) {
+	if a.Text != "" || a.ToolCalls != nil {
+		return
+	}
+	a.Class, a.Code = Terminal, job.CodeContentFiltered
+	a.Message = "The provider withheld the answer."
+	if refusal != "" {
+		a.Message = "The model refused: " + refusal
+	}
+}
+
+func broken(a *Answer, message string) {
 	a.Class, a.Code, a.Message = Broken, job.CodeBadResponse, message
-	return a
 }
 
 // contentText is a message's content as text: a string, null, or (from servers
-// that answer in parts) the text of its parts.
+// that answer in parts) the text of its parts. What a model thought is no part
+// of it.
 func contentText(v jsontext.Value) (string, bool) {
 	switch v.Kind() {
 	case 'n', 0:
@@ -212,13 +245,4 @@ func finishReason(s string) string {
 	default:
 		return "other"
 	}
-}
-
-func firstHeader(h http.Header, names ...string) string {
-	for _, n := range names {
-		if v := h.Get(n); v != "" {
-			return v
-		}
-	}
-	return ""
 }

@@ -1,8 +1,8 @@
 package provider
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -11,154 +11,130 @@ import (
 	"github.com/promptforge/promptforge/job"
 )
 
-// openAIError is the error object of OpenAI and of those who speak like it.
-// Source: OpenAI's error codes guide; vLLM's ErrorResponse; OpenRouter's errors.
-type openAIError struct {
-	Message string         `json:"message"`
-	Type    string         `json:"type"`
-	Code    jsontext.Value `json:"code"` // a string at OpenAI, a number at vLLM and OpenRouter
-}
-
-// code is the error's code as text.
-func (e *openAIError) code() string {
-	if e.Code.Kind() == 'n' {
-		return ""
+// readOpenAIError finds the error in a body of OpenAI or of those who speak
+// like it: under "error", or, as at Mistral and vLLM's older servers, at the
+// top; {"error":"text"} (Ollama), {"detail":…} (FastAPI) and {"message":"text"}
+// (gateways) are taken too. The zero error where there is none.
+// Source: OpenAI's error codes guide; vLLM's ErrorResponse; OpenRouter's
+// errors; Mistral's error bodies as users report them.
+func readOpenAIError(body []byte) *apiError {
+	type wire struct {
+		Message   jsontext.Value `json:"message"`
+		Type      jsontext.Value `json:"type"`
+		Code      jsontext.Value `json:"code"` // a string at OpenAI, a number at vLLM and OpenRouter
+		Detail    jsontext.Value `json:"detail"`
+		RequestID jsontext.Value `json:"request_id"`
+		Raw       jsontext.Value `json:"raw_status_code"`
 	}
-	return strings.Trim(string(e.Code), `"`)
+	var outer struct {
+		wire
+		Error jsontext.Value `json:"error"`
+	}
+	opts := json.JoinOptions(lenient...)
+	if json.Unmarshal(body, &outer, opts) != nil {
+		return &apiError{}
+	}
+	w := outer.wire
+	switch outer.Error.Kind() {
+	case '{':
+		var inner wire
+		if json.Unmarshal(outer.Error, &inner, opts) == nil {
+			inner.RequestID, w = w.RequestID, inner
+		}
+	case '"':
+		w = wire{Message: outer.Error}
+	}
+	e := &apiError{message: plain(w.Message), code: plain(w.Code), kind: plain(w.Type), requestID: plain(w.RequestID)}
+	if e.message == "" {
+		e.message = plain(w.Detail)
+	}
+	e.status = statusNumber(firstOf(plain(w.Raw), e.code))
+	return e
 }
 
-// status is the HTTP status that the error carries as its code; 500 if none.
-func (e *openAIError) status() int {
-	var n int
-	if _, err := fmt.Sscanf(e.code(), "%d", &n); err != nil || n < 400 || n > 599 {
-		return http.StatusInternalServerError
+// plain is a JSON value as text: a string's content, nothing for null, and any
+// other value as it stands.
+func plain(v jsontext.Value) string {
+	switch v.Kind() {
+	case 'n', 0:
+		return ""
+	case '"':
+		s, _ := jsontext.AppendUnquote(nil, v)
+		return string(s)
+	default:
+		return string(v)
+	}
+}
+
+// statusNumber reads a status that a body names; 0 where it is none.
+func statusNumber(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 400 || n > 599 {
+		return 0
 	}
 	return n
 }
 
-// readOpenAIError finds the error in a body: under "error", or, as at vLLM's
-// older servers, at the top; {"error":"text"} (Ollama) and {"detail":…}
-// (FastAPI) are taken too. The zero error where there is none.
-func readOpenAIError(body []byte) openAIError {
-	var outer struct {
-		Error   jsontext.Value `json:"error"`
-		Detail  jsontext.Value `json:"detail"`
-		Message string         `json:"message"`
-		Type    string         `json:"type"`
-		Code    jsontext.Value `json:"code"`
-	}
-	opts := json.JoinOptions(lenient...)
-	if json.Unmarshal(body, &outer, opts) != nil {
-		return openAIError{}
-	}
-	var e openAIError
-	switch {
-	case outer.Error.Kind() == '{' && json.Unmarshal(outer.Error, &e, opts) == nil:
-		return e
-	case outer.Error.Kind() == '"':
-		text, _ := contentText(outer.Error)
-		return openAIError{Message: text}
-	case outer.Message != "":
-		return openAIError{Message: outer.Message, Type: outer.Type, Code: outer.Code}
-	case outer.Detail != nil:
-		return openAIError{Message: strings.Trim(string(outer.Detail), `"`)}
-	}
-	return openAIError{}
+// openAIStatuses are the statuses that errors in a success would have had.
+// Source: OpenAI's error codes guide.
+var openAIStatuses = []struct {
+	word   string
+	status int
+}{
+	{"rate_limit", 429},
+	{"quota", 429},
+	{"authentication", 401},
+	{"invalid_api_key", 401},
+	{"permission", 403},
+	{"model_not_found", 404},
+	{"context_length_exceeded", 400},
+	{"invalid_request", 400},
+	{"overloaded", 529},
 }
 
-// verdict is a row of the table that says what an error means.
-type verdict struct {
-	class Class
-	code  string
-	when  func(status int, code, message string) bool
-}
-
-func statusIs(want ...int) func(int, string, string) bool {
-	return func(status int, _, _ string) bool {
-		for _, w := range want {
-			if status == w {
-				return true
-			}
+// openAIStatus is the status that an error stands for which came with a
+// success; 500 where it does not tell.
+func openAIStatus(found *apiError) int {
+	if found.status != 0 {
+		return found.status
+	}
+	for _, s := range openAIStatuses {
+		if strings.Contains(strings.ToLower(found.code), s.word) || strings.Contains(strings.ToLower(found.kind), s.word) {
+			return s.status
 		}
-		return false
 	}
+	return http.StatusInternalServerError
 }
 
-func says(status int, words ...string) func(int, string, string) bool {
-	return func(s int, code, message string) bool {
-		if s != status {
-			return false
-		}
-		for _, w := range words {
-			if code == w || strings.Contains(message, w) {
-				return true
-			}
-		}
-		return false
-	}
+// tooLong is how servers say that a prompt is too long for the model.
+// Source: OpenAI (context_length_exceeded), vLLM ("maximum context length"),
+// llama.cpp (exceed_context_size_error), LM Studio ("greater than the context
+// length"), Together ("longer than the model's context length"), Mistral ("too
+// large for model with … maximum context length").
+var tooLong = []string{
+	"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded",
+	"maximum context length", "context window", "context size", "context length",
 }
 
-// openAIVerdicts is read from the top; the first row that fits decides.
-// Messages are compared in lower case.
+// spentOpenAI are the names of an account that is spent. Waiting does not mend
+// it. Source: OpenAI's error codes guide and its help pages on usage and spend
+// limits.
+var spentOpenAI = []string{
+	"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "credit_balance_exhausted",
+	"organization_usage_limit_exceeded", "organization_spend_limit_exceeded", "project_spend_limit_exceeded",
+	"exceeded your current quota",
+}
+
+// openAIVerdicts is read from the top.
 var openAIVerdicts = []verdict{
-	// A spent account answers like a rate limit, and waiting won't mend it.
-	{Fatal, job.CodeServerError, says(429, "insufficient_quota", "billing_hard_limit_reached", "exceeded your current quota")},
-	{TooLarge, job.CodeRateLimit, says(429, "request too large")},
-	{UsedUp, job.CodeRateLimit, says(429, "requests per day", "tokens per day", "(rpd)", "(tpd)")},
-	{SlowDown, job.CodeRateLimit, statusIs(429)},
-	{Fatal, job.CodeServerError, statusIs(401, 402, 403)},
-	{Fatal, job.CodeServerError, says(404, "model_not_found", "NotFoundError", "does not exist", "try pulling it first")},
-	{Fatal, job.CodeServerError, says(400, "model_not_found", "invalid_model")},
-	// Redirects are not followed: they would take the credential elsewhere.
-	{Fatal, job.CodeServerError, func(s int, _, _ string) bool { return s >= 300 && s < 400 }},
-	{Terminal, job.CodeContextLength, says(400, "context_length_exceeded", "maximum context length", "context window", "context size")},
-	{Terminal, job.CodeContentFiltered, says(400, "content_filter", "content_policy_violation", "content management policy")},
-	{Terminal, job.CodeContextLength, statusIs(413)},
-	{Transient, job.CodeTimeout, statusIs(408, 504)},
-	{Transient, job.CodeServerError, statusIs(409, 425)},
-	{Terminal, job.CodeInvalidRequest, func(s int, _, _ string) bool { return s >= 400 && s < 500 }},
-	{Transient, job.CodeServerError, func(int, string, string) bool { return true }},
-}
-
-func classifyOpenAI(e *Endpoint, a *Answer, status int, h http.Header, body []byte) {
-	found := readOpenAIError(body)
-	code, message := found.code(), strings.ToLower(found.Message)
-	for _, v := range openAIVerdicts {
-		if v.when(status, code, message) || found.Type != "" && v.when(status, found.Type, message) {
-			a.Class, a.Code = v.class, v.code
-			break
-		}
-	}
-	a.Message = found.Message
-	if a.Message == "" {
-		a.Message = fmt.Sprintf("The provider answered %d %s.", status, http.StatusText(status))
-	}
-	if e.Key != "" {
-		// Some servers quote the key that they refuse.
-		a.Message = strings.ReplaceAll(a.Message, e.Key, "…")
-	}
-	if a.Class == SlowDown || a.Class == UsedUp || a.Class == TooLarge {
-		a.RetryAfter = retryAfter(h)
-	}
-	if a.Class == Fatal {
-		a.Message = fatalSentence(e, status, a.Message)
-	}
-}
-
-// fatalSentence says what an operator can do about a refused credential,
-// account or model.
-func fatalSentence(e *Endpoint, status int, message string) string {
-	switch {
-	case status == http.StatusUnauthorized && e.KeyName != "":
-		return fmt.Sprintf("%s refused the credential in %s; set %s to a valid key. It said: %s", e.Provider, e.KeyName, e.KeyName, message)
-	case status == http.StatusUnauthorized:
-		return fmt.Sprintf("%s wants a credential; set one in its configuration. It said: %s", e.Provider, message)
-	case status >= 300 && status < 400:
-		return fmt.Sprintf("%s redirects (%d), which is not followed; check its base URL.", e.Provider, status)
-	case status == http.StatusForbidden:
-		// What a 403 says may be about one prompt, and quote it.
-		return fmt.Sprintf("%s refused (403 Forbidden).", e.Provider)
-	default:
-		return fmt.Sprintf("%s refused (%d): %s", e.Provider, status, message)
-	}
+	{Fatal, job.CodeServerError, faultCredit, says(429, spentOpenAI...)},
+	{TooLarge, job.CodeRateLimit, faultOther, says(429, "request too large")},
+	// Groq says the same with another status.
+	{TooLarge, job.CodeRateLimit, faultOther, says(413, "tokens per minute", "(tpm)")},
+	{UsedUp, job.CodeRateLimit, faultOther, says(429, "requests per day", "tokens per day", "(rpd)", "(tpd)", "free-models-per-day")},
+	{Fatal, job.CodeServerError, faultModel, says(404, "model_not_found", "notfounderror", "does not exist", "try pulling it first", "deploymentnotfound")},
+	{Fatal, job.CodeServerError, faultModel, says(400, "model_not_found", "invalid_model", "is not a valid model id")},
+	{Terminal, job.CodeContextLength, faultOther, says(400, tooLong...)},
+	{Terminal, job.CodeContextLength, faultOther, says(422, tooLong...)},
+	{Terminal, job.CodeContentFiltered, faultOther, says(400, "content_filter", "content_policy_violation", "content management policy")},
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -9,60 +10,71 @@ import (
 	"github.com/promptforge/promptforge/dispatcher/rate"
 )
 
+// aMinute is the longest that a limit of a minute takes to be whole again; one
+// that takes much longer is a day's.
+const aMinute = 10 * time.Minute
+
 // openAILimits reads x-ratelimit-*. Source: OpenAI's rate limits guide, "Rate
-// limits in headers": limits are per minute.
-func openAILimits(h http.Header) rate.Limits {
+// limits in headers": limits are per minute. At Groq requests are per day
+// ("Rate Limits", "Rate Limit Headers" in its documentation), and so are they
+// for OpenAI's models with a daily limit alone.
+func openAILimits(e *Endpoint, h http.Header) rate.Limits {
 	l := rate.Limits{
 		RequestsPerMinute: headerNumber(h, "x-ratelimit-limit-requests"),
 		TokensPerMinute:   headerNumber(h, "x-ratelimit-limit-tokens"),
+		Requests:          budget(h, "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+		Tokens:            budget(h, "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 	}
-	l.NoneLeft = l.RequestsPerMinute > 0 && h.Get("x-ratelimit-remaining-requests") == "0"
+	if l.Requests.Reset > aMinute || hostEnds(e, "groq.com") {
+		l.RequestsPerMinute, l.Requests = 0, rate.Budget{}
+	}
+	l.NoneLeft = l.RequestsPerMinute > 0 && l.Requests.Known && l.Requests.Left == 0
 	return l
 }
 
-func headerNumber(h http.Header, name string) float64 {
-	n, err := strconv.ParseFloat(strings.TrimSpace(h.Get(name)), 64)
-	if err != nil || !(n > 0) || n > 1e12 {
-		return 0
+// budget reads what is left of a limit, and when it is whole again: a duration
+// such as 6m0s, a number of seconds, or a time.
+func budget(h http.Header, left, reset string) rate.Budget {
+	n, err := strconv.ParseFloat(strings.TrimSpace(h.Get(left)), 64)
+	if err != nil || !(n >= 0) || n > 1e12 {
+		return rate.Budget{}
 	}
-	return n
+	return rate.Budget{Known: true, Left: n, Reset: resetIn(h, reset)}
 }
 
-const (
-	// nonsense is what a caller waits when told nonsense, and longest what
-	// counts as such (docs/api.md).
-	nonsense = 60 * time.Second
-	longest  = 7 * 24 * time.Hour
-)
-
-// retryAfter reads retry-after-ms and retry-after (seconds, or a date). 0:
-// neither is there.
-func retryAfter(h http.Header) time.Duration {
-	if v := h.Get("retry-after-ms"); v != "" {
-		if ms, err := strconv.ParseFloat(v, 64); err == nil {
-			return sane(time.Duration(ms * float64(time.Millisecond)))
-		}
-		return nonsense
-	}
-	v := h.Get("Retry-After")
+func resetIn(h http.Header, name string) time.Duration {
+	v := strings.TrimSpace(h.Get(name))
 	if v == "" {
 		return 0
 	}
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		if s > longest.Seconds() {
-			return nonsense
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		if s, bad := strconv.ParseFloat(v, 64); bad == nil && s >= 0 && s <= longest.Seconds() {
+			d = time.Duration(s * float64(time.Second))
+		} else if t, bad := time.Parse(time.RFC3339, v); bad == nil {
+			d = t.Sub(serverTime(h))
 		}
-		return sane(time.Duration(s * float64(time.Second)))
 	}
-	if at, err := http.ParseTime(v); err == nil {
-		return sane(time.Until(at))
-	}
-	return nonsense
+	return min(max(d, 0), longest)
 }
 
-func sane(d time.Duration) time.Duration {
-	if d < 0 || d > longest {
-		return nonsense
+// headerNumber is a header's number above 0; 0 where it has none.
+func headerNumber(h http.Header, names ...string) float64 {
+	for _, name := range names {
+		n, err := strconv.ParseFloat(strings.TrimSpace(h.Get(name)), 64)
+		if err == nil && n > 0 && n <= 1e12 {
+			return n
+		}
 	}
-	return d
+	return 0
+}
+
+// hostEnds tells whether an endpoint is at a domain or below it.
+func hostEnds(e *Endpoint, domain string) bool {
+	u, err := url.Parse(e.BaseURL)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	return host == domain || strings.HasSuffix(host, "."+domain)
 }

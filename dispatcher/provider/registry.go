@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,14 +11,6 @@ import (
 )
 
 const defaultGroup = "default"
-
-// builtin are the providers that need no configuration: a credential in the
-// variable that the provider's own SDK reads is enough.
-var builtin = map[string]struct{ dialect, baseURL, baseEnv, keyEnv string }{
-	"openai": {"openai", "https://api.openai.com/v1", "OPENAI_BASE_URL", "OPENAI_API_KEY"},
-}
-
-var dialects = map[string]Dialect{"openai": OpenAI{}}
 
 // NotOffered says why a provider or a model can't be used here.
 type NotOffered struct {
@@ -48,14 +39,10 @@ var nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 func NewRegistry(configured map[string]Config, getenv func(string) string) (*Registry, error) {
 	r := &Registry{providers: map[string]*entry{}}
 	for name, b := range builtin {
-		if _, ok := configured[name]; ok {
-			continue
-		}
-		cfg := Config{Dialect: b.dialect, BaseURL: b.baseURL, APIKeys: []KeyRef{{Env: b.keyEnv}}}
-		if v := getenv(b.baseEnv); v != "" {
-			cfg.BaseURL = v
-			if err := CheckBaseURL(v); err != nil {
-				return nil, fmt.Errorf("%s: %w", b.baseEnv, err)
+		cfg, from := b.fill(configured[name], getenv)
+		if from != "" {
+			if err := CheckBaseURL(cfg.BaseURL); err != nil {
+				return nil, fmt.Errorf("%s: %w", from, err)
 			}
 		}
 		if err := r.add(name, cfg, getenv); err != nil {
@@ -63,13 +50,8 @@ func NewRegistry(configured map[string]Config, getenv func(string) string) (*Reg
 		}
 	}
 	for name, cfg := range configured {
-		if b, ok := builtin[name]; ok {
-			if cfg.BaseURL == "" {
-				cfg.BaseURL = cmp.Or(getenv(b.baseEnv), b.baseURL)
-			}
-			if cfg.APIKeys == nil {
-				cfg.APIKeys = []KeyRef{{Env: b.keyEnv}}
-			}
+		if _, ok := builtin[name]; ok {
+			continue
 		}
 		if err := r.add(name, cfg, getenv); err != nil {
 			return nil, err
@@ -87,7 +69,7 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		dialect, ok = OpenAI{}, true
 	}
 	if !ok {
-		return fmt.Errorf("providers.%s.dialect: %q is not known; known: openai", name, cfg.Dialect)
+		return fmt.Errorf("providers.%s.dialect: %q is not known; known: %s", name, cfg.Dialect, knownDialects)
 	}
 	if err := CheckBaseURL(cfg.BaseURL); err != nil {
 		return fmt.Errorf("providers.%s.base_url: %w", name, err)
@@ -97,9 +79,12 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 			return fmt.Errorf("providers.%s.%s: must be 0 (no cap) or more", name, what)
 		}
 	}
+	if cfg.DefaultMaxTokens < 0 {
+		return fmt.Errorf("providers.%s.default_max_tokens: must be 0 (the dialect's own) or more", name)
+	}
 	base := Endpoint{
 		Provider: name, Group: defaultGroup, Dialect: dialect, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
-		RPM: cfg.RPM, TPM: cfg.TPM, Concurrency: cfg.Concurrency,
+		RPM: cfg.RPM, TPM: cfg.TPM, Concurrency: cfg.Concurrency, DefaultMaxTokens: cfg.DefaultMaxTokens,
 	}
 	e := &entry{models: cfg.Models}
 	r.providers[name] = e
@@ -173,7 +158,7 @@ func (r *Registry) offered() string {
 		}
 	}
 	if names == nil {
-		return "none, since no provider has a credential (set OPENAI_API_KEY for the server)"
+		return "none, since no provider has a credential (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or MISTRAL_API_KEY for the server)"
 	}
 	sort.Strings(names)
 	return strings.Join(names, ", ")

@@ -7,8 +7,21 @@ import "time"
 type Limits struct {
 	RequestsPerMinute float64
 	TokensPerMinute   float64
+	// Tokens sent and tokens answered, where they are limited apart.
+	InputTokensPerMinute  float64
+	OutputTokensPerMinute float64
 	// NoneLeft tells that the answer's request was the last for now.
 	NoneLeft bool
+
+	// What is left of each limit.
+	Requests, Tokens, InputTokens, OutputTokens Budget
+}
+
+// Budget is what is left of a limit.
+type Budget struct {
+	Known bool          // Left was told
+	Left  float64       // requests or tokens
+	Reset time.Duration // until the limit is whole again; 0: not told
 }
 
 // Verdict is what an answer means to the rate.
