@@ -68,6 +68,58 @@ func TestRegistryWithoutACredential(t *testing.T) {
 	}
 }
 
+func TestRegistryBuiltIn(t *testing.T) {
+	for _, c := range []struct {
+		provider, dialect string
+		env               []string
+		base, key, from   string // empty base: not offered, and from is what is missing
+	}{
+		{"openai", "openai", []string{"OPENAI_API_KEY", "k"}, "https://api.openai.com/v1", "k", "OPENAI_API_KEY"},
+		{"openai", "openai", []string{"OPENAI_API_KEY", "k", "OPENAI_BASE_URL", "http://x.example/v1/"}, "http://x.example/v1", "k", "OPENAI_API_KEY"},
+		{"anthropic", "anthropic", []string{"ANTHROPIC_API_KEY", "k"}, "https://api.anthropic.com", "k", "ANTHROPIC_API_KEY"},
+		{"anthropic", "anthropic", []string{"ANTHROPIC_API_KEY", "k", "ANTHROPIC_BASE_URL", "http://x.example"}, "http://x.example", "k", "ANTHROPIC_API_KEY"},
+		{"gemini", "gemini", []string{"GEMINI_API_KEY", "k"}, "https://generativelanguage.googleapis.com", "k", "GEMINI_API_KEY"},
+		{"gemini", "gemini", []string{"GOOGLE_API_KEY", "g", "GEMINI_BASE_URL", "http://x.example"}, "http://x.example", "g", "GOOGLE_API_KEY"},
+		{"gemini", "gemini", []string{"GOOGLE_API_KEY", "g", "GEMINI_API_KEY", "k", "GOOGLE_GEMINI_BASE_URL", "http://y.example"}, "http://y.example", "k", "GEMINI_API_KEY"},
+		{"mistral", "mistral", []string{"MISTRAL_API_KEY", "k", "MISTRAL_BASE_URL", "http://x.example/v1"}, "http://x.example/v1", "k", "MISTRAL_API_KEY"},
+		{"gemini", "", nil, "", "", "set GEMINI_API_KEY or GOOGLE_API_KEY"},
+		{"anthropic", "", nil, "", "", "set ANTHROPIC_API_KEY"},
+		{"mistral", "", nil, "", "", "set MISTRAL_API_KEY"},
+	} {
+		r, err := NewRegistry(nil, env(c.env...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups := r.Groups(c.provider)
+		if c.base == "" {
+			if err := r.Offered(c.provider, "m"); err == nil || !strings.Contains(err.Error(), c.from) {
+				t.Errorf("%s without a credential: %v", c.provider, err)
+			}
+			continue
+		}
+		if len(groups) != 1 || groups[0].BaseURL != c.base || groups[0].Key != c.key || groups[0].KeyName != c.from || groups[0].Dialect.Name() != c.dialect {
+			t.Errorf("%s with %v: %+v", c.provider, c.env, groups)
+		}
+	}
+}
+
+// A built-in provider in the file keeps what the file leaves out.
+func TestRegistryBuiltInInTheFile(t *testing.T) {
+	r, err := NewRegistry(map[string]Config{
+		"anthropic": {RPM: 50, DefaultMaxTokens: 1000},
+		"claude-eu": {Dialect: "anthropic", BaseURL: "https://eu.example", APIKeys: []KeyRef{{Env: "EU"}}},
+	}, env("ANTHROPIC_API_KEY", "k", "EU", "e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := r.Groups("anthropic"); len(g) != 1 || g[0].Dialect.Name() != "anthropic" || g[0].BaseURL != "https://api.anthropic.com" || g[0].Key != "k" || g[0].RPM != 50 || g[0].DefaultMaxTokens != 1000 {
+		t.Errorf("anthropic is %+v", g)
+	}
+	if g := r.Groups("claude-eu"); len(g) != 1 || g[0].Dialect.Name() != "anthropic" || g[0].Key != "e" {
+		t.Errorf("claude-eu is %+v", g)
+	}
+}
+
 func TestRegistryRefusesBadSettings(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -82,7 +134,9 @@ func TestRegistryRefusesBadSettings(t *testing.T) {
 		{"name", map[string]Config{"X Y": {BaseURL: "https://x.example"}}, nil, `"X Y" is no name`},
 		{"cap", map[string]Config{"x": {BaseURL: "https://x.example", RPM: -1}}, nil, "providers.x.rpm"},
 		{"key without a variable", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{}}}}, nil, "providers.x.api_keys[0].env"},
+		{"default_max_tokens", map[string]Config{"x": {BaseURL: "https://x.example", DefaultMaxTokens: -1}}, nil, "providers.x.default_max_tokens"},
 		{"the environment's address", nil, []string{"OPENAI_BASE_URL", "nonsense"}, "OPENAI_BASE_URL"},
+		{"the environment's other address", nil, []string{"GOOGLE_GEMINI_BASE_URL", "nonsense"}, "GOOGLE_GEMINI_BASE_URL"},
 	} {
 		_, err := NewRegistry(c.cfg, env(c.env...))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
