@@ -135,6 +135,6 @@ var geminiVerdicts = []verdict{
 	{Fatal, job.CodeServerError, faultCredit, func(r *refused) bool { return r.status == 429 && noQuota.MatchString(r.message) }},
 	{UsedUp, job.CodeRateLimit, faultOther, says(429, perDay, "per day", "perday")},
 	{Fatal, job.CodeServerError, faultModel, says(404, "not_found", "is not found for api version")},
-	{Terminal, job.CodeContextLength, faultOther, says(400, "input token count", "exceeds the maximum number of tokens", "input context is too long")},
+	{Terminal, job.CodeContextLength, faultOther, says(400, "input token count", "exceeds the maximum number of tokens", "input context is too long", "request payload size exceeds")},
 	{Transient, job.CodeServerError, faultOther, statusIs(499)},
 }

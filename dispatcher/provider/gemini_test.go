@@ -114,6 +114,8 @@ func TestGeminiAnswerClasses(t *testing.T) {
 		{"no such model", 404, "", withError("404", "NOT_FOUND", "models/gemini-1.0-pro is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods."), Fatal, "server_error"},
 		// github.com/google-gemini/gemini-cli/issues/4231
 		{"too long", 400, "", withError("400", "INVALID_ARGUMENT", "The input token count (3475108) exceeds the maximum number of tokens allowed (1048576)."), Terminal, "context_length_exceeded"},
+		// ai.google.dev/gemini-api/docs, "Image understanding": 20 MB a request.
+		{"too large", 400, "", withError("400", "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes."), Terminal, "context_length_exceeded"},
 		{"a wrong parameter", 400, "", withError("400", "INVALID_ARGUMENT", "Invalid value at 'generation_config.temperature'"), Terminal, "invalid_request"},
 		{"cancelled", 499, "", withError("499", "CANCELLED", "The operation was cancelled."), Transient, "server_error"},
 		{"500", 500, "", withError("500", "INTERNAL", "An internal error has occurred."), Transient, "server_error"},

@@ -25,6 +25,7 @@ var mistralVerdicts = []verdict{
 	{UsedUp, job.CodeRateLimit, faultOther, says(429, "per day", "daily")},
 	{Terminal, job.CodeContextLength, faultOther, says(400, mistralTooLong...)},
 	{Terminal, job.CodeContextLength, faultOther, says(422, mistralTooLong...)},
+	{Fatal, job.CodeServerError, faultCredit, says(403, "inactive subscription", "usage limit reached")},
 	// A guardrail that the request itself asks for blocks with 403.
 	{Terminal, job.CodeContentFiltered, faultOther, says(403, "guardrail", "moderation", "content_filter")},
 }

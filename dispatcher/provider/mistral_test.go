@@ -93,6 +93,7 @@ func TestMistralAnswerClasses(t *testing.T) {
 		{"a wrong key", 401, "", `{"detail":"Unauthorized"}`, Fatal, "server_error"},
 		// github.com/cline/cline/issues/1734
 		{"a wrong key at the gateway", 401, "", `{"message":"Unauthorized","request_id":"c61f2f15feca71626a990e3740f99245"}`, Fatal, "server_error"},
+		{"a limit that the account set", 403, "", `{"message":"Inactive subscription or usage limit reached"}`, Fatal, "server_error"},
 		{"no credit", 402, "", withError("invalid_request_error", "x", "Payment required"), Fatal, "server_error"},
 		{"another 403", 403, "", withError("invalid_request_error", "x", "Forbidden"), Fatal, "server_error"},
 		// github.com/mistralai/mistral-vibe/issues/617

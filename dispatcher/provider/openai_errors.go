@@ -128,8 +128,7 @@ var spentOpenAI = []string{
 // openAIVerdicts is read from the top.
 var openAIVerdicts = []verdict{
 	{Fatal, job.CodeServerError, faultCredit, says(429, spentOpenAI...)},
-	{TooLarge, job.CodeRateLimit, faultOther, says(429, "request too large")},
-	// Groq says the same with another status.
+	// Groq's way of saying "Request too large".
 	{TooLarge, job.CodeRateLimit, faultOther, says(413, "tokens per minute", "(tpm)")},
 	{UsedUp, job.CodeRateLimit, faultOther, says(429, "requests per day", "tokens per day", "(rpd)", "(tpd)", "free-models-per-day")},
 	{Fatal, job.CodeServerError, faultModel, says(404, "model_not_found", "notfounderror", "does not exist", "try pulling it first", "deploymentnotfound")},

@@ -83,6 +83,7 @@ func says(status int, words ...string) func(*refused) bool {
 // commonVerdicts end every dialect's table: what a status means where nothing
 // more is known.
 var commonVerdicts = []verdict{
+	{TooLarge, job.CodeRateLimit, faultOther, says(429, "request too large")},
 	{SlowDown, job.CodeRateLimit, faultOther, statusIs(429)},
 	{Fatal, job.CodeServerError, faultCredential, statusIs(401)},
 	{Fatal, job.CodeServerError, faultCredit, statusIs(402)},
