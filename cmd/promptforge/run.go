@@ -27,7 +27,7 @@ const (
 
 type runCmd struct {
 	File       string  `arg:"" help:"The prompts file, one JSON object a line; .gz and .zst are understood, and - reads standard input."`
-	Provider   string  `required:"" help:"The provider: openai, or a name from the configuration file."`
+	Provider   string  `required:"" help:"The provider: openai, anthropic, gemini, mistral, or a name from the configuration file."`
 	Model      string  `required:"" help:"The model, by the provider's name for it."`
 	Out        string  `help:"The folder for the answers; else the file's name without its extension and with -results." placeholder:"DIR"`
 	MaxRetries retries `help:"Tries after the first one, 0 to 20, for prompts that the provider fails at." default:"3" placeholder:"N"`

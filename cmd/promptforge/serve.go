@@ -42,7 +42,7 @@ type serveCmd struct {
 
 // Help is the long help.
 func (c *serveCmd) Help() string {
-	return `Providers come from the environment, by the names that each provider's own SDK uses (OPENAI_API_KEY, OPENAI_BASE_URL), or from the configuration file. A flag goes before its variable, and the variable before the file.
+	return `Providers come from the environment, by the names that each provider's own SDK uses (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, MISTRAL_API_KEY, and …_BASE_URL), or from the configuration file. A flag goes before its variable, and the variable before the file.
 
 	OPENAI_API_KEY=... promptforge serve --data-dir /var/lib/promptforge
 

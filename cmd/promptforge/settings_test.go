@@ -93,6 +93,9 @@ providers:
     api_keys:
       - {env: KEY_A}
       - {env: KEY_B, quota_group: other}
+  anthropic:
+    dialect: anthropic
+    default_max_tokens: 1000
 `)
 	_, s := parse(t, env{}, "run", "x", "--provider=local", "--model=a", "--config", file)
 	local, two := s.providers["local"], s.providers["two"]
@@ -101,6 +104,9 @@ providers:
 	}
 	if len(two.APIKeys) != 2 || two.APIKeys[1] != (provider.KeyRef{Env: "KEY_B", QuotaGroup: "other"}) {
 		t.Errorf("two is %+v", two)
+	}
+	if a := s.providers["anthropic"]; a.Dialect != "anthropic" || a.DefaultMaxTokens != 1000 {
+		t.Errorf("anthropic is %+v", a)
 	}
 }
 

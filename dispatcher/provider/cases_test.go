@@ -54,7 +54,7 @@ func checkAnswers(t *testing.T, e *Endpoint, cases []answerCase) {
 			if name, value, ok := strings.Cut(c.header, ": "); ok {
 				h.Set(name, value)
 			}
-			body, _ := readable([]byte(c.body))
+			body := readable([]byte(c.body))
 			a := e.Dialect.Answer(e, c.status, h, body)
 			if a.Class != c.class || a.Code != c.code {
 				t.Errorf("it means %s %q, want %s %q (%s)", a.Class, a.Code, c.class, c.code, a.Message)
@@ -110,7 +110,7 @@ func TestEveryDialectUnderstandsHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := &Endpoint{Provider: name, Dialect: d, Key: "sk-canary-0123456789", KeyName: "KEY"}
 			for _, c := range everyDialect {
-				body, _ := readable([]byte(c.body))
+				body := readable([]byte(c.body))
 				a := d.Answer(e, c.status, http.Header{}, body)
 				if a.Class != c.class || a.Code != c.code || a.Message == "" {
 					t.Errorf("%s means %s %q (%q), want %s %q", c.name, a.Class, a.Code, a.Message, c.class, c.code)

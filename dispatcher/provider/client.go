@@ -108,12 +108,10 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	if err != nil || len(answer) > MaxAnswerBytes {
 		return c.cutOff(res, err, latency)
 	}
-	answer, valid := readable(withoutKey(answer, c.endpoint.Key))
+	answer = readable(withoutKey(answer, c.endpoint.Key))
 	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
-	if valid {
-		a.Response = answer
-	}
+	a.Response = kept(answer, a.Class == Done)
 	return a
 }
 

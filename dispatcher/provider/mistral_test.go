@@ -143,15 +143,18 @@ func TestMistralLimits(t *testing.T) {
 	}{
 		{
 			// github.com/mistralai/client-ts/issues/169
-			"a minute's", map[string]string{"x-ratelimit-limit-tokens-minute": "5000000", "x-ratelimit-remaining-tokens-minute": "4999911", "x-ratelimit-tokens-query-cost": "52", "x-ratelimit-limit-req-minute": "720", "x-ratelimit-remaining-req-minute": "0"},
+			"a minute's",
+			map[string]string{"x-ratelimit-limit-tokens-minute": "5000000", "x-ratelimit-remaining-tokens-minute": "4999911", "x-ratelimit-tokens-query-cost": "52", "x-ratelimit-limit-req-minute": "720", "x-ratelimit-remaining-req-minute": "0"},
 			rate.Limits{RequestsPerMinute: 720, TokensPerMinute: 5e6, NoneLeft: true, Requests: rate.Budget{Known: true}, Tokens: rate.Budget{Known: true, Left: 4999911}},
 		},
 		{
-			"of ten seconds, where that is less", map[string]string{"x-ratelimit-limit-req-minute": "720", "x-ratelimit-limit-req-10-second": "60", "x-ratelimit-remaining-req-10-second": "59"},
+			"of ten seconds, where that is less",
+			map[string]string{"x-ratelimit-limit-req-minute": "720", "x-ratelimit-limit-req-10-second": "60", "x-ratelimit-remaining-req-10-second": "59"},
 			rate.Limits{RequestsPerMinute: 360, Requests: rate.Budget{Known: true, Left: 59}},
 		},
 		{
-			"the older ones", map[string]string{"x-ratelimitbysize-limit-minute": "500000", "x-ratelimitbysize-remaining-minute": "499904", "ratelimitbysize-reset": "42"},
+			"the older ones",
+			map[string]string{"x-ratelimitbysize-limit-minute": "500000", "x-ratelimitbysize-remaining-minute": "499904", "ratelimitbysize-reset": "42"},
 			rate.Limits{TokensPerMinute: 500000, Tokens: rate.Budget{Known: true, Left: 499904, Reset: 42 * time.Second}},
 		},
 		{"none", map[string]string{"x-ratelimit-limit-req-minute": "0", "x-ratelimit-remaining-req-minute": "-1"}, rate.Limits{}},

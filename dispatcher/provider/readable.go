@@ -12,12 +12,12 @@ var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// readable is a body as it is read and kept: valid UTF-8, and JSON in one line,
-// since parts of it become parts of lines. What is no UTF-8, or a half of a
-// surrogate pair, becomes U+FFFD. The error of a stream, which nobody asked
-// for, is taken out of its event. valid tells whether it is JSON; what is none
-// is left as it came.
-func readable(body []byte) (_ []byte, valid bool) {
+// readable is a body as it is read and kept: valid UTF-8, and what JSON it holds
+// in one line, since parts of it become parts of lines. What is no UTF-8, or a
+// half of a surrogate pair, becomes U+FFFD. The error of a stream, which nobody
+// asked for, is taken out of its event. What is no JSON is left as it came.
+// Most answers are in order already, and nothing here parses them.
+func readable(body []byte) []byte {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, byteOrderMark))
 	if !utf8.Valid(body) {
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
@@ -26,22 +26,27 @@ func readable(body []byte) (_ []byte, valid bool) {
 		body = data
 	}
 	v := jsontext.Value(body)
-	if !v.IsValid(lenient...) {
-		return body, false
-	}
-	if !v.IsValid(jsontext.AllowDuplicateNames(true)) {
-		// Escaped halves of surrogate pairs. Quoting anew replaces them.
+	surrogates := bytes.Contains(v, []byte(`\ud`)) || bytes.Contains(v, []byte(`\uD`))
+	if surrogates && !v.IsValid(jsontext.AllowDuplicateNames(true)) && v.IsValid(lenient...) {
+		// Quoting anew replaces halves of pairs.
 		v = v.Clone()
 		if v.Format(append(lenient, jsontext.PreserveRawStrings(false))...) != nil {
-			return body, false
+			return body
 		}
 	}
-	if bytes.ContainsAny(v, "\n\r") {
-		if v.Compact(lenient...) != nil {
-			return body, false
-		}
+	if bytes.ContainsAny(v, "\n\r") && v.Compact(lenient...) != nil {
+		return body
 	}
-	return v, true
+	return v
+}
+
+// kept is a readable body as it is kept: nil where it is no JSON. What is done
+// was read as JSON from end to end.
+func kept(body []byte, done bool) []byte {
+	if !done && !jsontext.Value(body).IsValid(lenient...) {
+		return nil
+	}
+	return body
 }
 
 // streamedError is the data of the last event of a stream that is an error;
