@@ -102,9 +102,9 @@ func TestAnthropicAnswerClasses(t *testing.T) {
 		{"the error of a stream with its status", 529, "", "event: error\ndata: {\"type\": \"error\", \"error\": {\"type\": \"overloaded_error\", \"message\": \"Overloaded\"}}\n\n", Transient, "server_error"},
 		{"a bad key in a stream", 200, "", "event: message_start\ndata: {}\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}\n\n", Fatal, "server_error"},
 		{"a rate limit", 429, "retry-after: 7", withError("rate_limit_error", "Number of request tokens has exceeded your per-minute rate limit (https://docs.anthropic.com/en/api/rate-limits); see the response headers for current usage."), SlowDown, "rate_limit_exceeded"},
-		{"a sharp increase", 429, "", withError("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."), SlowDown, "rate_limit_exceeded"},
-		// Rate limits a day, as they were told to users of older tiers
-		// (github.com/danny-avila/LibreChat/discussions, "daily rate limit").
+		// github.com/anthropics/claude-code/issues/71279
+		{"another wording", 429, "", withError("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."), SlowDown, "rate_limit_exceeded"},
+		// github.com/SakanaAI/AI-Scientist/issues/115
 		{"a day's tokens", 429, "retry-after: 3600", withError("rate_limit_error", "Number of request tokens has exceeded your daily rate limit (https://docs.anthropic.com/en/api/rate-limits); see the response headers for current usage."), UsedUp, "rate_limit_exceeded"},
 		// docs.claude.com, "Rate limits", "Spend limits": the tier's own limit.
 		{"the tier's spend limit", 429, "", `{"type":"error","error":{"type":"rate_limit_error","message":"You have reached your API usage limits: your organization has crossed its monthly API usage threshold, set based on your organization's API tier. You will regain access on 2026-09-01 at 00:00 UTC.","details":{"error_code":"enforced_spend_limit_reached"}},"request_id":"req_018EeWyXxfu5pfWkrYcMdjWG"}`, Fatal, "server_error"},
@@ -115,13 +115,14 @@ func TestAnthropicAnswerClasses(t *testing.T) {
 		{"no credit, by its status", 402, "", withError("billing_error", "There's an issue with your billing or payment information."), Fatal, "server_error"},
 		{"a wrong key", 401, "", withError("authentication_error", "invalid x-api-key"), Fatal, "server_error"},
 		{"no permission", 403, "", withError("permission_error", "Your API key does not have permission to use the specified resource."), Fatal, "server_error"},
-		// github.com/anthropics/anthropic-sdk-python/issues, "not_found_error model:"
+		// github.com/anthropics/claude-code/issues/5349
 		{"no such model", 404, "", withError("not_found_error", "model: claude-9"), Fatal, "server_error"},
 		{"too large", 413, "", withError("request_too_large", "Request exceeds the maximum size"), Terminal, "context_length_exceeded"},
 		// portkey.ai/error-library/input-length-error-10153
 		{"too long", 400, "", withError("invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"), Terminal, "context_length_exceeded"},
+		// github.com/docker/docker-agent/issues/569
 		{"too long with its answer", 400, "", withError("invalid_request_error", "input length and `max_tokens` exceed context limit: 199000 + 4096 > 200000, decrease input length or `max_tokens` and try again"), Terminal, "context_length_exceeded"},
-		// github.com/anthropics/claude-code/issues, "Output blocked by content filtering policy"
+		// github.com/anthropics/claude-code/issues/58367
 		{"a policy", 400, "", withError("invalid_request_error", "Output blocked by content filtering policy"), Terminal, "content_filtered"},
 		{"a wrong parameter", 400, "", withError("invalid_request_error", "temperature: range: 0..1"), Terminal, "invalid_request"},
 		{"a conflict", 409, "", withError("conflict_error", "x"), Transient, "server_error"},

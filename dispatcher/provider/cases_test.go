@@ -176,7 +176,7 @@ func TestPaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := r.Groups("p")[0]
+		e := theEndpoint(t, r, "p")
 		path, _, err := e.Dialect.Request(&e, c.model, parse(t, `{"prompt_id":1,"prompt":"q"}`))
 		if err != nil {
 			t.Fatal(err)

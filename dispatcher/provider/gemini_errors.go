@@ -67,8 +67,11 @@ func readGeminiError(raw []byte) *geminiError {
 // Source: google/rpc/error_details.proto.
 func (e *geminiError) readDetails(v jsontext.Value) {
 	var details []struct {
-		Type       string `json:"@type"`
-		Reason     string `json:"reason"`
+		Type     string `json:"@type"`
+		Reason   string `json:"reason"`
+		Metadata struct {
+			QuotaLimit string `json:"quota_limit"`
+		} `json:"metadata"`
 		RetryDelay string `json:"retryDelay"`
 		Violations []struct {
 			QuotaID    string         `json:"quotaId"`
@@ -81,7 +84,7 @@ func (e *geminiError) readDetails(v jsontext.Value) {
 	for _, d := range details {
 		switch d.Type[strings.LastIndexByte(d.Type, '.')+1:] {
 		case "ErrorInfo":
-			e.details = append(e.details, d.Reason)
+			e.details = append(e.details, d.Reason, quotaPeriod(d.Metadata.QuotaLimit))
 		case "RetryInfo":
 			e.retryAfter = retryDelay(d.RetryDelay)
 		case "QuotaFailure":

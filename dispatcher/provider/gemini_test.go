@@ -92,18 +92,25 @@ func TestGeminiAnswerClasses(t *testing.T) {
 		{"a rate limit with a link alone", 429, "", geminiQuota(exceeded, ""), SlowDown, "rate_limit_exceeded"},
 		{"requests a minute", 429, "", geminiQuota(exceeded, fill(violation, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier")+fill(retryInfo, "58s")), SlowDown, "rate_limit_exceeded"},
 		{"tokens a minute", 429, "", geminiQuota(exceeded, fill(violation, "GenerateContentInputTokensPerModelPerMinute-FreeTier")), SlowDown, "rate_limit_exceeded"},
+		// github.com/voideditor/void/issues/557
 		{"requests a day", 429, "", geminiQuota(exceeded, fill(violation, "GenerateRequestsPerDayPerProjectPerModel-FreeTier")+fill(retryInfo, "58s")), UsedUp, "rate_limit_exceeded"},
 		{"a minute's and a day's", 429, "", geminiQuota(exceeded, fill(violation, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier")+fill(violation, "GenerateRequestsPerDayPerProjectPerModel-FreeTier")), UsedUp, "rate_limit_exceeded"},
-		// An account that has nothing of a quota, as users of the free tier are told.
+		// github.com/continuedev/continue/issues/12749: the free tier at a model that is not free.
 		{"nothing of a quota", 429, "", geminiQuota(exceeded+`\n* Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 0, model: gemini-2.5-pro\nPlease retry in 45.1s.`, fill(violation, "GenerateRequestsPerDayPerProjectPerModel-FreeTier")), Fatal, "server_error"},
+		// github.com/ogkalu2/comic-translate/issues/403
 		{"something of a quota", 429, "", geminiQuota(exceeded+`\n* Quota exceeded for metric: x, limit: 10, model: m\nPlease retry in 45.1s.`, ""), SlowDown, "rate_limit_exceeded"},
-		// As several public projects quote it, such as github.com/JeffOtano/roni/pull/125.
+		// github.com/tech-shrimp/gemini-playground/issues/10, with its quota in the reason's metadata.
+		{"a region's minute", 429, "", `{"error":{"code":429,"message":"Quota exceeded for quota metric 'Generate Content API requests per minute' and limit 'GenerateContent request limit per minute for a region' of service 'generativelanguage.googleapis.com' for consumer 'project_number:1'.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED","domain":"googleapis.com","metadata":{"quota_limit_value":"0","quota_limit":"GenerateContentRequestsPerMinutePerProjectPerRegion"}}]}}`, SlowDown, "rate_limit_exceeded"},
+		{"a day in the reason's metadata", 429, "", `{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED","domain":"googleapis.com","metadata":{"quota_limit":"GenerateContentRequestsPerDayPerProject"}}]}}`, UsedUp, "rate_limit_exceeded"},
+		// github.com/JeffOtano/roni/pull/125
 		{"no credit", 429, "", withError("429", "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project and billing."), Fatal, "server_error"},
 		{"a spending cap", 429, "", withError("429", "RESOURCE_EXHAUSTED", "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend"), Fatal, "server_error"},
 		// github.com/continuedev/continue/issues/10290
 		{"a wrong key", 400, "", badKey, Fatal, "server_error"},
 		{"an expired key", 400, "", withError("400", "INVALID_ARGUMENT", "API key expired. Please renew the API key."), Fatal, "server_error"},
 		{"a key without the right", 401, "", withError("401", "UNAUTHENTICATED", "Request had invalid authentication credentials."), Fatal, "server_error"},
+		// github.com/continuedev/continue/issues/11541
+		{"a leaked key", 403, "", withError("403", "PERMISSION_DENIED", "Your API key was reported as leaked. Please use another API key."), Fatal, "server_error"},
 		{"no key", 403, "", withError("403", "PERMISSION_DENIED", "Method doesn't allow unregistered callers (callers without established identity)."), Fatal, "server_error"},
 		{"another 403", 403, "", withError("403", "PERMISSION_DENIED", "You do not have permission to access tuned model x."), Fatal, "server_error"},
 		// ai.google.dev/gemini-api/docs/troubleshooting

@@ -69,8 +69,7 @@ func (OpenAI) Canary(e *Endpoint, model string) (string, []byte) {
 // reasoning models refuse max_tokens, and other servers do not all know
 // max_completion_tokens. Source: OpenAI's API reference, max_completion_tokens.
 func maxTokensField(e *Endpoint, model string) string {
-	ours := e.Provider == "openai" || hostEnds(e, "openai.com") || hostEnds(e, "openai.azure.com")
-	if ours && reasoning.MatchString(model) {
+	if reasoning.MatchString(model) && (e.Provider == "openai" || hostEnds(e, "openai.com") || hostEnds(e, "openai.azure.com")) {
 		return "max_completion_tokens"
 	}
 	return "max_tokens"

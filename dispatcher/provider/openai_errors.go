@@ -113,7 +113,7 @@ func openAIStatus(found *apiError) int {
 // large for model with … maximum context length").
 var tooLong = []string{
 	"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded",
-	"maximum context length", "context window", "context size", "context length",
+	"maximum context length", "context window", "context size", "context length", "n_ctx",
 }
 
 // spentOpenAI are the names of an account that is spent. Waiting does not mend
@@ -135,5 +135,7 @@ var openAIVerdicts = []verdict{
 	{Fatal, job.CodeServerError, faultModel, says(400, "model_not_found", "invalid_model", "is not a valid model id")},
 	{Terminal, job.CodeContextLength, faultOther, says(400, tooLong...)},
 	{Terminal, job.CodeContextLength, faultOther, says(422, tooLong...)},
+	// As llama.cpp's server said it for a while.
+	{Terminal, job.CodeContextLength, faultOther, says(500, "exceed_context_size_error")},
 	{Terminal, job.CodeContentFiltered, faultOther, says(400, "content_filter", "content_policy_violation", "content management policy")},
 }

@@ -25,7 +25,7 @@ func openAILimits(e *Endpoint, h http.Header) rate.Limits {
 		Requests:          budget(h, "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
 		Tokens:            budget(h, "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 	}
-	if l.Requests.Reset > aMinute || hostEnds(e, "groq.com") {
+	if l.Requests.Reset > aMinute || l.RequestsPerMinute > 0 && hostEnds(e, "groq.com") {
 		l.RequestsPerMinute, l.Requests = 0, rate.Budget{}
 	}
 	l.NoneLeft = l.RequestsPerMinute > 0 && l.Requests.Known && l.Requests.Left == 0

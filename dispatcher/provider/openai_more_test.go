@@ -37,14 +37,19 @@ func TestOpenAICompatibleClasses(t *testing.T) {
 		// github.com/Aider-AI/aider/issues/3265
 		{"Groq's rate limit", 429, "", `{"error":{"message":"Rate limit reached for model x on tokens per minute (TPM): Limit 15000, Used 11972, Requested 4351. Please try again in 5.289s.","type":"tokens","code":"rate_limit_exceeded"}}`, SlowDown, "rate_limit_exceeded"},
 		{"Groq's day", 429, "", `{"error":{"message":"Rate limit reached for model x on tokens per day (TPD): Limit 500000, Used 499900, Requested 1000. Please try again in 2m35.5s.","type":"tokens","code":"rate_limit_exceeded"}}`, UsedUp, "rate_limit_exceeded"},
+		// github.com/Gitlawb/openclaude/issues/936
 		{"OpenRouter's free day", 429, "", `{"error":{"message":"Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model requests per day","code":429}}`, UsedUp, "rate_limit_exceeded"},
 		{"Azure's deployment", 404, "", `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`, Fatal, "server_error"},
 		{"OpenRouter's model", 400, "", `{"error":{"message":"x/y is not a valid model ID","code":400}}`, Fatal, "server_error"},
-		// llama.cpp's server, format_error_response.
-		{"too long for llama.cpp", 400, "", `{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error"}}`, Terminal, "context_length_exceeded"},
-		{"too long for LM Studio", 400, "", `{"error":"The number of tokens to keep from the initial prompt is greater than the context length."}`, Terminal, "context_length_exceeded"},
+		// github.com/oobabooga/textgen/issues/7257
+		{"too long for llama.cpp", 400, "", `{"error":{"code":400,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":14429,"n_ctx":8192}}`, Terminal, "context_length_exceeded"},
+		// github.com/ggml-org/llama.cpp/pull/15780: the same with 500.
+		{"too long for an older llama.cpp", 500, "", `{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":1407,"n_ctx":256}}`, Terminal, "context_length_exceeded"},
+		// github.com/Gitlawb/openclaude/issues/353
+		{"too long for LM Studio", 400, "", `{"error":"The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 13055>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input."}`, Terminal, "context_length_exceeded"},
+		{"too long for a newer LM Studio", 400, "", `{"error":"Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)"}`, Terminal, "context_length_exceeded"},
 		{"too long for Together", 422, "", `{"error":{"message":"Input (9000 tokens) is longer than the model's context length (8192 tokens)","type":"invalid_request_error"}}`, Terminal, "context_length_exceeded"},
-		// github.com/lmstudio-ai and llama.cpp: while a model loads.
+		// llama.cpp's server while its model loads (tools/server/README.md).
 		{"a model that loads", 503, "", `{"error":{"message":"Loading model","type":"unavailable_error","code":503}}`, Transient, "server_error"},
 	})
 }

@@ -68,6 +68,16 @@ func TestRegistryWithoutACredential(t *testing.T) {
 	}
 }
 
+// theEndpoint is the one endpoint of a provider.
+func theEndpoint(t *testing.T, r *Registry, provider string) Endpoint {
+	t.Helper()
+	groups := r.Groups(provider)
+	if len(groups) != 1 {
+		t.Fatalf("%s has %d quota groups, want one", provider, len(groups))
+	}
+	return groups[0]
+}
+
 func TestRegistryBuiltIn(t *testing.T) {
 	for _, c := range []struct {
 		provider, dialect string
@@ -90,15 +100,14 @@ func TestRegistryBuiltIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		groups := r.Groups(c.provider)
 		if c.base == "" {
 			if err := r.Offered(c.provider, "m"); err == nil || !strings.Contains(err.Error(), c.from) {
 				t.Errorf("%s without a credential: %v", c.provider, err)
 			}
 			continue
 		}
-		if len(groups) != 1 || groups[0].BaseURL != c.base || groups[0].Key != c.key || groups[0].KeyName != c.from || groups[0].Dialect.Name() != c.dialect {
-			t.Errorf("%s with %v: %+v", c.provider, c.env, groups)
+		if e := theEndpoint(t, r, c.provider); e.BaseURL != c.base || e.Key != c.key || e.KeyName != c.from || e.Dialect.Name() != c.dialect {
+			t.Errorf("%s with %v: %+v", c.provider, c.env, e)
 		}
 	}
 }
@@ -112,11 +121,11 @@ func TestRegistryBuiltInInTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g := r.Groups("anthropic"); len(g) != 1 || g[0].Dialect.Name() != "anthropic" || g[0].BaseURL != "https://api.anthropic.com" || g[0].Key != "k" || g[0].RPM != 50 || g[0].DefaultMaxTokens != 1000 {
-		t.Errorf("anthropic is %+v", g)
+	if e := theEndpoint(t, r, "anthropic"); e.Dialect.Name() != "anthropic" || e.BaseURL != "https://api.anthropic.com" || e.Key != "k" || e.RPM != 50 || e.DefaultMaxTokens != 1000 {
+		t.Errorf("anthropic is %+v", e)
 	}
-	if g := r.Groups("claude-eu"); len(g) != 1 || g[0].Dialect.Name() != "anthropic" || g[0].Key != "e" {
-		t.Errorf("claude-eu is %+v", g)
+	if e := theEndpoint(t, r, "claude-eu"); e.Dialect.Name() != "anthropic" || e.Key != "e" {
+		t.Errorf("claude-eu is %+v", e)
 	}
 }
 
