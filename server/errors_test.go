@@ -294,7 +294,7 @@ func TestErrorTable(t *testing.T) {
 	}
 }
 
-func checkREST(t *testing.T, kind problem.Kind, r reply) {
+func checkREST(t testing.TB, kind problem.Kind, r reply) {
 	t.Helper()
 	if r.status != kind.HTTPStatus() {
 		t.Errorf("REST: status %d, want %d: %s", r.status, kind.HTTPStatus(), r.body)
@@ -319,7 +319,7 @@ func checkREST(t *testing.T, kind problem.Kind, r reply) {
 	}
 }
 
-func checkGRPC(t *testing.T, kind problem.Kind, err error) {
+func checkGRPC(t testing.TB, kind problem.Kind, err error) {
 	t.Helper()
 	st := status.Convert(err)
 	if st.Code() != kind.Code() || !isSentence(st.Message()) {

@@ -2,15 +2,13 @@ package server
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
-	"github.com/promptforge/promptforge/server/pjson"
 )
 
 const (
@@ -20,106 +18,74 @@ const (
 	eventsWriteTimeout = time.Minute
 )
 
-// events serves GET /v1/jobs/{job_id}/events: WatchJob as server-sent events.
-// Nothing is written before the first message, so that an error still has its
-// status.
-func (g *gateway) events(w http.ResponseWriter, r *http.Request, params map[string]string) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	ctx, err := runtime.AnnotateContext(ctx, g.mux, r, promptforgev1.JobService_WatchJob_FullMethodName,
-		runtime.WithHTTPPathPattern(eventsPattern))
-	if err != nil {
-		gatewayError(ctx, g.mux, nil, w, r, err)
-		return
-	}
-	watch, err := g.client.WatchJob(ctx, &promptforgev1.WatchJobRequest{
-		JobId: params["job_id"], LastEventId: r.Header.Get("Last-Event-Id"),
-	})
-	if err != nil {
-		gatewayError(ctx, g.mux, nil, w, r, err)
-		return
-	}
-	first, err := watch.Recv()
-	switch {
-	case errors.Is(err, io.EOF):
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case err != nil:
-		gatewayError(ctx, g.mux, nil, w, r, err)
-		return
-	}
-	newest := make(chan *promptforgev1.WatchJobResponse, 1)
-	received := make(chan struct{})
-	go func() {
-		defer close(received)
-		receiveNewest(watch, newest)
-	}()
-	writeEvents(w, first, newest)
-	cancel()
-	<-received
+// events serves GET /v1/jobs/{job_id}/events: WatchJob as server-sent events. It
+// passes the interceptors as a call does, and then has the same watch, without a
+// stream of gRPC for each of a thousand readers.
+type events struct {
+	jobs  *service
+	chain grpc.StreamServerInterceptor
 }
 
-// receiveNewest keeps in newest, which it closes at the stream's end, the one
-// message that came last, so that a slow reader gets no stale ones.
-func receiveNewest(watch promptforgev1.JobService_WatchJobClient, newest chan *promptforgev1.WatchJobResponse) {
-	defer close(newest)
-	for {
-		m, err := watch.Recv()
-		if err != nil {
-			return // after the last event an error cannot be told; a browser connects again
-		}
-		select {
-		case <-newest:
-		default:
-		}
-		newest <- m
-	}
+var watchInfo = &grpc.StreamServerInfo{FullMethod: promptforgev1.JobService_WatchJob_FullMethodName, IsServerStream: true}
+
+// callOf is a call in process: of a stream it has the context alone.
+type callOf struct {
+	grpc.ServerStream // nil
+	ctx               context.Context
 }
 
-func writeEvents(w http.ResponseWriter, first *promptforgev1.WatchJobResponse, newest <-chan *promptforgev1.WatchJobResponse) {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no")
-	noStore(w)
-	out := http.NewResponseController(w)
-	defer out.SetWriteDeadline(time.Time{}) //nolint:errcheck // the connection may serve another request
-	write := func(b []byte) bool {
-		if out.SetWriteDeadline(time.Now().Add(eventsWriteTimeout)) != nil {
-			return false
-		}
-		_, err := w.Write(b)
-		return err == nil && out.Flush() == nil
-	}
+func (c callOf) Context() context.Context { return c.ctx }
+
+// serve is the route's handler. Nothing is written before the first event, so
+// that an error still has its status.
+func (e *events) serve(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	ctx := metadata.NewIncomingContext(r.Context(), metadata.Pairs(apiKeyMetadata, r.Header.Get(apiKeyHeader)))
+	req := &promptforgev1.WatchJobRequest{JobId: params["job_id"], LastEventId: r.Header.Get("Last-Event-Id")}
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
 	comment := time.NewTicker(eventsComment)
 	defer comment.Stop()
-	for m := first; ; {
-		body, err := event(m)
-		if err != nil || !write(body) {
-			return
-		}
-		for m = nil; m == nil; {
-			select {
-			case next, more := <-newest:
-				if !more {
-					return
-				}
-				m = next
-			case <-comment.C:
-				if !write([]byte(": still here\n\n")) {
-					return
-				}
-			}
-		}
+	err := e.chain(nil, callOf{ctx: ctx}, watchInfo, func(_ any, call grpc.ServerStream) error {
+		return e.jobs.watch(call.Context(), req, comment.C, out.send)
+	})
+	switch {
+	case out.begun:
+		// After the first event an error cannot be told; a browser connects again.
+		out.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // the connection may serve another request
+	case err != nil:
+		gatewayError(ctx, nil, nil, w, r, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
-// event is a message as server-sent events write it.
-func event(m *promptforgev1.WatchJobResponse) ([]byte, error) {
-	body, err := pjson.Marshaler{}.Marshal(m.GetStatus())
-	if err != nil {
-		return nil, err
+// eventWriter writes events. While a reader takes nothing it waits, and the
+// watch behind it passes over what changes meanwhile.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	begun   bool
+}
+
+var stillHere = []byte(": still here\n\n")
+
+// send writes a state, or a comment where there is none.
+func (e *eventWriter) send(state *watchState) error {
+	if !e.begun {
+		e.begun = true
+		h := e.w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("X-Accel-Buffering", "no")
+		noStore(e.w)
 	}
-	b := append([]byte("id: "), m.GetEventId()...)
-	b = append(append(b, "\ndata: "...), body...)
-	return append(b, "\n\n"...), nil
+	event := stillHere
+	if state != nil {
+		event = state.event
+	}
+	if err := e.control.SetWriteDeadline(time.Now().Add(eventsWriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := e.w.Write(event); err != nil {
+		return err
+	}
+	return e.control.Flush()
 }

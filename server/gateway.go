@@ -36,19 +36,14 @@ func dialInProcess(l *bufconn.Listener) (*grpc.ClientConn, error) {
 	)
 }
 
-// gateway is the REST face.
-type gateway struct {
-	mux    *runtime.ServeMux
-	client promptforgev1.JobServiceClient
-}
-
 // grpc-gateway keeps the query parser in a variable of its package, which is
 // written here once, since two servers may start at the same time.
 func init() {
 	runtime.NewServeMux(runtime.SetQueryParameterParser(pjson.QueryParser{}))
 }
 
-func newGateway(conn grpc.ClientConnInterface) (*gateway, error) {
+// newGateway is the REST face.
+func newGateway(conn grpc.ClientConnInterface, events *events) (http.Handler, error) {
 	drop := func(string) (string, bool) { return "", false }
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, pjson.Marshaler{}),
@@ -64,14 +59,13 @@ func newGateway(conn grpc.ClientConnInterface) (*gateway, error) {
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithWriteContentLength(),
 	)
-	g := &gateway{mux: mux, client: promptforgev1.NewJobServiceClient(conn)}
-	if err := promptforgev1.RegisterJobServiceHandlerClient(context.Background(), mux, g.client); err != nil {
+	if err := promptforgev1.RegisterJobServiceHandlerClient(context.Background(), mux, promptforgev1.NewJobServiceClient(conn)); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	if err := mux.HandlePath(http.MethodGet, eventsPattern, g.events); err != nil {
+	if err := mux.HandlePath(http.MethodGet, eventsPattern, events.serve); err != nil {
 		return nil, fmt.Errorf("register the route of events: %w", err)
 	}
-	return g, nil
+	return mux, nil
 }
 
 // incomingHeader names the only headers that a call takes along.

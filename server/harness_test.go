@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testNow is the clock of every test that does not bring its own.
 var testNow = time.Date(2024, 1, 15, 10, 15, 0, 987654321, time.UTC)
 
-func openStore(t *testing.T) storage.Store {
+func openStore(t testing.TB) storage.Store {
 	t.Helper()
 	store, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), bolt.Options{})
 	must(t, err)
@@ -41,7 +41,7 @@ func openStore(t *testing.T) storage.Store {
 // env is a running server on a real store and a real folder.
 type env struct {
 	*Server
-	t      *testing.T
+	t      testing.TB
 	dir    string        // of the files
 	store  storage.Store // what is below the server's, if that is wrapped
 	key    string        // of the client "acme"
@@ -109,7 +109,7 @@ func (offersOnly) Offered(provider, model string) error {
 
 // start runs a server; its options change the configuration. It is stopped,
 // and its stop checked, at the test's end.
-func start(t *testing.T, options ...func(*Config)) *env {
+func start(t testing.TB, options ...func(*Config)) *env {
 	t.Helper()
 	store := openStore(t)
 	dir := t.TempDir()
@@ -154,7 +154,7 @@ func start(t *testing.T, options ...func(*Config)) *env {
 	return e
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,10 +170,11 @@ func TestAnswerThatNobodyTakes(t *testing.T) {
 // ends a minute after its reader took the last.
 func TestSlowEventReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		newest, ended := make(chan *promptforgev1.WatchJobResponse), make(chan time.Time, 1)
+		ended := make(chan time.Time, 1)
 		l := newPipes()
-		server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			writeEvents(w, &promptforgev1.WatchJobResponse{EventId: "a"}, newest)
+		stream, id := eventsOf(t, &job.Job{Status: job.Processing})
+		server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			stream.serve(w, r, map[string]string{"job_id": id})
 			ended <- time.Now()
 		}), slog.New(slog.DiscardHandler))
 		served := make(chan error, 1)
@@ -181,9 +183,16 @@ func TestSlowEventReader(t *testing.T) {
 		write(t, c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		in := bufio.NewReader(c)
 		begin := time.Now()
-		for time.Since(begin) < 5*answerTimeout { // reading comments
-			_, err := in.ReadString('\n')
+		comments := 0
+		for time.Since(begin) < 5*answerTimeout {
+			line, err := in.ReadString('\n')
 			must(t, err)
+			if strings.HasPrefix(line, ": ") {
+				comments++
+			}
+		}
+		if want := int(5 * answerTimeout / eventsComment); comments < want-1 || comments > want {
+			t.Errorf("%d comments came in %s, want %d", comments, 5*answerTimeout, want)
 		}
 		stopped := time.Now()
 		if after := (<-ended).Sub(stopped); after < eventsWriteTimeout || after > eventsWriteTimeout+eventsComment {
@@ -192,6 +201,30 @@ func TestSlowEventReader(t *testing.T) {
 		server.Close()
 		<-served
 	})
+}
+
+// oneJob is a store with one job, which is as the test last set it.
+type oneJob struct {
+	storage.Store
+	job     atomic.Pointer[job.Job]
+	changed chan struct{}
+}
+
+func (o *oneJob) Job(context.Context, string, job.ID) (*job.Job, error) { return o.job.Load(), nil }
+
+func (o *oneJob) Watch(job.ID) (<-chan struct{}, func()) { return o.changed, func() {} }
+
+// eventsOf is the stream of events of a job, for whoever asks.
+func eventsOf(t *testing.T, j *job.Job) (*events, string) {
+	store := &oneJob{changed: make(chan struct{}, 1)}
+	j.ID = job.NewID()
+	store.job.Store(j)
+	return &events{
+		jobs: &service{store: store, watched: newWatchStates(), stopping: t.Context()},
+		chain: func(_ any, call grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			return next(nil, callOf{ctx: withClient(call.Context(), "acme")})
+		},
+	}, string(j.ID)
 }
 
 // TestHostileJSON: neither depth nor size of a body gets anywhere.

@@ -44,6 +44,7 @@ type Server struct {
 	pipeConn                   *grpc.ClientConn
 
 	front     *front
+	events    *events
 	http      *http.Server
 	grpc      *grpc.Server // of the port
 	inner     *grpc.Server // of the gateway
@@ -136,15 +137,19 @@ func (s *Server) buildGRPC(signer *transfer.Signer) {
 		quotas:        s.quotas,
 		webhooks:      s.cfg.WebhookAllow,
 		pages:         pageTokens{s.cfg.Store},
+		watched:       newWatchStates(),
 		uploadURLTTL:  s.cfg.UploadURLTTL,
 		resultsURLTTL: s.cfg.ResultsURLTTL,
 		stopping:      s.stopping,
 	}
 	chain := interceptor{log: s.cfg.Log, authenticate: authenticateCall(s.cfg.Store, s.failures), quotas: s.quotas, draining: s.draining}
-	watched := newKeyWatch(s.cfg.Store)
+	keys := newKeyWatch(s.cfg.Store)
+	s.events = &events{jobs: jobs, chain: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		return chain.stream(srv, ss, info, func(srv any, ss grpc.ServerStream) error { return keys.stream(srv, ss, info, next) })
+	}}
 	common := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(chain.unary),
-		grpc.ChainStreamInterceptor(chain.stream, watched.stream),
+		grpc.ChainStreamInterceptor(s.events.chain),
 		grpc.UnknownServiceHandler(unknownMethod),
 		grpc.ForceServerCodecV2(newArrivalCodec()),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
@@ -173,11 +178,11 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 		return fmt.Errorf("connect the gateway: %w", err)
 	}
 	s.pipeConn = conn
-	gateway, err := newGateway(conn)
+	gateway, err := newGateway(conn, s.events)
 	if err != nil {
 		return err
 	}
-	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway.mux}
+	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway}
 	s.http = newHTTPServer(s.front, s.cfg.Log)
 	s.http.TLSConfig = config
 	return nil

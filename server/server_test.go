@@ -2,16 +2,12 @@ package server
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
-
-	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/server/admin"
 )
 
@@ -68,34 +64,5 @@ func TestConfig(t *testing.T) {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%s: %v", flag, err)
 		}
-	}
-}
-
-// recorded is a stream of messages that were received already.
-type recorded struct {
-	grpc.ClientStream
-	messages []*promptforgev1.WatchJobResponse
-}
-
-func (r *recorded) Recv() (*promptforgev1.WatchJobResponse, error) {
-	if len(r.messages) == 0 {
-		return nil, io.EOF
-	}
-	m := r.messages[0]
-	r.messages = r.messages[1:]
-	return m, nil
-}
-
-// TestSlowReader: who reads late gets the newest state alone.
-func TestSlowReader(t *testing.T) {
-	watch := &recorded{messages: []*promptforgev1.WatchJobResponse{{EventId: "a"}, {EventId: "b"}, {EventId: "c"}}}
-	newest := make(chan *promptforgev1.WatchJobResponse, 1)
-	receiveNewest(watch, newest)
-	var got []string
-	for m := range newest {
-		got = append(got, m.GetEventId())
-	}
-	if strings.Join(got, " ") != "c" {
-		t.Errorf("got %v", got)
 	}
 }

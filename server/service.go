@@ -27,6 +27,7 @@ type service struct {
 	quotas    *quota.Keeper
 	webhooks  webhook.Allowed
 	pages     pageTokens
+	watched   *watchStates
 	stopping  context.Context
 
 	uploadURLTTL  time.Duration

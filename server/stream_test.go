@@ -36,7 +36,7 @@ var ends = []struct {
 
 // sse reads events off a stream.
 type sse struct {
-	t    *testing.T
+	t    testing.TB
 	resp *http.Response
 	in   *bufio.Reader
 }
@@ -141,12 +141,12 @@ func TestWatchMerges(t *testing.T) {
 	must(t, err)
 	_, err = watch.Recv()
 	must(t, err)
+	begin := time.Now()
 	for line := int64(1); line <= 100; line++ {
 		e.record(id, line, line)
 	}
 	e.finish(id, job.Completed, "")
 	messages := 0
-	begin := time.Now()
 	for err == nil {
 		_, err = watch.Recv()
 		messages++

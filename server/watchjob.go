@@ -2,16 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
-	"github.com/promptforge/promptforge/server/pjson"
 )
 
 // watchInterval is the least time between two messages of a watch.
@@ -19,7 +15,14 @@ const watchInterval = 250 * time.Millisecond
 
 // WatchJob sends the state now and after each change, until the job is settled.
 func (s *service) WatchJob(req *promptforgev1.WatchJobRequest, stream grpc.ServerStreamingServer[promptforgev1.WatchJobResponse]) error {
-	ctx := stream.Context()
+	return s.watch(stream.Context(), req, nil, func(state *watchState) error { return stream.Send(state.message) })
+}
+
+// watch calls send with the state now and after each change, and with nil at
+// each tick of idle while there is none. Each watcher has a rhythm of its own,
+// so that a thousand of them do not all write at the same moment; what they
+// write is made once.
+func (s *service) watch(ctx context.Context, req *promptforgev1.WatchJobRequest, idle <-chan time.Time, send func(*watchState) error) error {
 	id, err := job.ParseID(req.GetJobId())
 	if err != nil {
 		return notFound()
@@ -33,29 +36,30 @@ func (s *service) WatchJob(req *promptforgev1.WatchJobRequest, stream grpc.Serve
 	// signalled.
 	changed, stop := s.store.Watch(id)
 	defer stop()
+	defer s.watched.hold(id)()
 	last := ""
 	for {
 		j, err := s.job(ctx, req.GetJobId())
 		if err != nil {
 			return err
 		}
-		state, err := watchState(j)
+		state, err := s.watched.of(j)
 		if err != nil {
 			return err
 		}
-		if state.Settled && last == "" && state.EventId == req.GetLastEventId() {
+		if j.Settled() && last == "" && state.message.GetEventId() == req.GetLastEventId() {
 			return nil
 		}
-		if state.EventId != last {
-			if err := stream.Send(state); err != nil {
+		if state.message.GetEventId() != last {
+			if err := send(state); err != nil {
 				return err
 			}
-			last = state.EventId
+			last = state.message.GetEventId()
 		}
-		if state.Settled {
+		if j.Settled() {
 			return nil
 		}
-		if err := s.nextChange(ctx, changed); err != nil {
+		if err := s.nextChange(ctx, changed, idle, send); err != nil {
 			return err
 		}
 	}
@@ -63,13 +67,26 @@ func (s *service) WatchJob(req *promptforgev1.WatchJobRequest, stream grpc.Serve
 
 // nextChange waits for a change, and at least watchInterval, so that changes
 // that come thick become one.
-func (s *service) nextChange(ctx context.Context, changed <-chan struct{}) error {
+func (s *service) nextChange(ctx context.Context, changed <-chan struct{}, idle <-chan time.Time, send func(*watchState) error) error {
 	pause := time.NewTimer(watchInterval)
 	defer pause.Stop()
 	if err := wait(ctx, s.stopping, pause.C); err != nil {
 		return err
 	}
-	return wait(ctx, s.stopping, changed)
+	for {
+		select {
+		case <-changed:
+			return nil
+		case <-idle:
+			if err := send(nil); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stopping.Done():
+			return errStopping()
+		}
+	}
 }
 
 // wait waits for a signal, or for a reason not to.
@@ -82,24 +99,4 @@ func wait[T any](ctx, stopping context.Context, signal <-chan T) error {
 	case <-stopping.Done():
 		return errStopping()
 	}
-}
-
-func watchState(j *job.Job) (*promptforgev1.WatchJobResponse, error) {
-	status := statusOf(j)
-	id, err := eventID(status, j.Settled())
-	return &promptforgev1.WatchJobResponse{EventId: id, Status: status, Settled: j.Settled()}, err
-}
-
-// eventID names a state by what it shows, so that the same state has the same
-// id after a restart and in every process.
-func eventID(status *promptforgev1.GetJobStatusResponse, settled bool) (string, error) {
-	body, err := pjson.Marshaler{}.Marshal(status)
-	if err != nil {
-		return "", fmt.Errorf("write a status: %w", err)
-	}
-	if settled {
-		body = append(body, " settled"...)
-	}
-	sum := sha256.Sum256(body)
-	return base64.RawURLEncoding.EncodeToString(sum[:12]), nil
 }
