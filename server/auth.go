@@ -16,21 +16,23 @@ const (
 	apiKeyMetadata = "x-api-key"
 )
 
-// authenticateCall tells whose key came with a gRPC call. The gateway's calls
-// have no address; their requests were counted by it.
+// authenticateCall tells whose key came with a gRPC call. Of a call of the
+// gateway it is known already.
 func authenticateCall(store storage.Keys, failures *failures) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
+		if client, known := knownClient(ctx); known {
+			return client, nil
+		}
 		client, err := authenticate(ctx, store, metadata.ValueFromIncomingContext(ctx, apiKeyMetadata))
 		return client, failures.count(peerAddress(ctx), err)
 	}
 }
 
 // authenticateRequest tells whose key came with an HTTP request. It comes
-// before routing and parsing, so that without a key nothing is learned; the
-// gRPC call behind it is authenticated by itself.
-func authenticateRequest(store storage.Keys, failures *failures, r *http.Request) error {
-	_, err := authenticate(r.Context(), store, r.Header.Values(apiKeyHeader))
-	return failures.count(addressOf(r.RemoteAddr), err)
+// before routing and parsing, so that without a key nothing is learned.
+func authenticateRequest(store storage.Keys, failures *failures, r *http.Request) (string, error) {
+	client, err := authenticate(r.Context(), store, r.Header.Values(apiKeyHeader))
+	return client, failures.count(addressOf(r.RemoteAddr), err)
 }
 
 func authenticate(ctx context.Context, store storage.Keys, given []string) (string, error) {

@@ -8,6 +8,12 @@ func withClient(ctx context.Context, client string) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }
 
+// knownClient is the client of a call that was authenticated already.
+func knownClient(ctx context.Context) (client string, known bool) {
+	client, known = ctx.Value(clientKey{}).(string)
+	return client, known
+}
+
 // clientOf is the client whose key came with the call. It panics where no key
 // was asked for, since a store takes "" for every client.
 func clientOf(ctx context.Context) string {

@@ -98,7 +98,8 @@ var notForwarded = []string{"Grpc-Timeout", "Te", "Authorization", "X-Forwarded-
 
 // api is everything below /v1/ that needs a key.
 func (f *front) api(w http.ResponseWriter, r *http.Request) {
-	if err := authenticateRequest(f.store, f.failures, r); err != nil {
+	client, err := authenticateRequest(f.store, f.failures, r)
+	if err != nil {
 		if p := problem.From(err); p.Cause != nil {
 			f.log.ErrorContext(r.Context(), "a key could not be checked", "error", p.Cause)
 		}
@@ -117,7 +118,7 @@ func (f *front) api(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, err)
 		return
 	}
-	f.gateway.ServeHTTP(w, r)
+	f.gateway.ServeHTTP(w, r.WithContext(withClient(r.Context(), client)))
 }
 
 // checkRequest finds what the gateway would pass over or answer in a parser's

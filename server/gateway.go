@@ -3,38 +3,16 @@ package server
 import (
 	"context"
 	"fmt"
-	"math"
-	"net"
 	"net/http"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/server/pjson"
 	"github.com/promptforge/promptforge/server/problem"
 )
-
-// pipeBytes is the buffer of the connection between the gateway and the gRPC
-// server.
-const pipeBytes = 256 << 10
-
-// dialInProcess connects to the gRPC server behind a bufconn listener. The
-// server limits what it takes; what it answers may be of any size.
-func dialInProcess(l *bufconn.Listener) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///in-process",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDisableRetry(),
-	)
-}
 
 // grpc-gateway keeps the query parser in a variable of its package, which is
 // written here once, since two servers may start at the same time.
@@ -96,38 +74,8 @@ func noStore(w http.ResponseWriter) {
 }
 
 // gatewayError answers what a call, or the gateway before it, went wrong by.
-func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	problem.Write(w, restProblem(r, err))
-}
-
-func restProblem(r *http.Request, err error) *problem.Problem {
-	p := problem.From(err)
-	switch {
-	case p.Kind == problem.MethodNotAllowed && p.Allow == "":
-		with := *p
-		with.Allow = allowed(r.URL.Path, r.Method)
-		return &with
-	case p.Kind == problem.Unavailable && !isOurs(err):
-		// gRPC's own words, about connections and contexts.
-		return problem.New(p.Kind, detailGivenUp).Because(err)
-	}
-	return p
-}
-
-const detailGivenUp = "The request was given up before it was done; repeating it is safe."
-
-// isOurs tells whether an error that came over gRPC was a Problem.
-func isOurs(err error) bool {
-	st, ok := status.FromError(err)
-	if !ok {
-		return true
-	}
-	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == problem.Domain {
-			return true
-		}
-	}
-	return false
+func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	problem.Write(w, err)
 }
 
 // routingError answers for a path or a method that the gateway does not have.

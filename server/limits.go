@@ -81,11 +81,11 @@ func withBodyTimeout(next http.Handler) http.Handler {
 	})
 }
 
-// grpcLimits are for the port. The gateway's own connection, which carries
-// every REST request, has been through HTTP's.
+// grpcLimits are for gRPC's port.
 func grpcLimits() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxSendMsgSize(maxOutcomeBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(readHeaderTimeout),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -23,8 +22,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	// one of them fails.
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP() })
-	group.Go(func() error { return serveGRPC(s.grpc, s.grpcListener, "--grpc-addr") })
-	group.Go(func() error { return serveGRPC(s.inner, s.pipe, "the gateway") })
+	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.grpcListener), "--grpc-addr") })
 	if s.adminListener != nil {
 		group.Go(func() error { return ignoreClosed(s.admin.Serve(s.adminListener), "the admin socket") })
 	}
@@ -46,10 +44,6 @@ func (s *Server) serveHTTP() error {
 		return ignoreClosed(s.http.ServeTLS(s.httpListener, "", ""), "--http-addr")
 	}
 	return ignoreClosed(s.http.Serve(s.httpListener), "--http-addr")
-}
-
-func serveGRPC(server *grpc.Server, l net.Listener, what string) error {
-	return ignoreClosed(server.Serve(l), what)
 }
 
 // ignoreClosed is nil for what a server returns when it was told to stop.
@@ -105,14 +99,12 @@ func (s *Server) stopGRPC(ctx context.Context) (cut bool) {
 	graceful := make(chan struct{})
 	go func() {
 		defer close(graceful)
-		s.inner.GracefulStop() // HTTP has ended by now
 		s.grpc.GracefulStop()
 	}()
 	select {
 	case <-graceful:
 		return false
 	case <-ctx.Done():
-		s.inner.Stop()
 		s.grpc.Stop()
 		<-graceful
 		return true

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/server/admin"
@@ -40,14 +39,12 @@ type Server struct {
 
 	httpListener, grpcListener net.Listener
 	adminListener              net.Listener // nil without a data folder
-	pipe                       *bufconn.Listener
-	pipeConn                   *grpc.ClientConn
 
 	front     *front
 	events    *events
 	http      *http.Server
-	grpc      *grpc.Server // of the port
-	inner     *grpc.Server // of the gateway
+	grpc      *grpc.Server
+	calls     *inProcess // of the gateway
 	admin     *http.Server
 	adminAPI  *admin.Server
 	health    *health.Server
@@ -72,7 +69,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, pipe: bufconn.Listen(pipeBytes)}
+	s := &Server{cfg: cfg}
 	s.stopping, s.beginStopping = context.WithCancel(context.Background())
 	s.draining, s.endHealth = context.WithCancel(context.Background())
 	defer func() {
@@ -117,7 +114,6 @@ func (s *Server) listen(grpcTLS *tls.Config) (err error) {
 		return err
 	}
 	if grpcTLS != nil {
-		// On the listener, not on the server: the gateway's connection has none.
 		s.grpcListener = tls.NewListener(s.grpcListener, grpcTLS)
 	}
 	if s.cfg.DataDir != "" {
@@ -147,19 +143,15 @@ func (s *Server) buildGRPC(signer *transfer.Signer) {
 	s.events = &events{jobs: jobs, chain: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		return chain.stream(srv, ss, info, func(srv any, ss grpc.ServerStream) error { return keys.stream(srv, ss, info, next) })
 	}}
-	common := []grpc.ServerOption{
+	s.calls = newInProcess(&promptforgev1.JobService_ServiceDesc, jobs, chain.unary)
+	s.grpc = grpc.NewServer(append(grpcLimits(),
 		grpc.ChainUnaryInterceptor(chain.unary),
 		grpc.ChainStreamInterceptor(s.events.chain),
 		grpc.UnknownServiceHandler(unknownMethod),
 		grpc.ForceServerCodecV2(newArrivalCodec()),
-		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.WaitForHandlers(true), // whoever closes the store next must find nobody in it
-	}
-	s.grpc = grpc.NewServer(append(common[:len(common):len(common)], grpcLimits()...)...)
-	s.inner = grpc.NewServer(append(common[:len(common):len(common)],
-		grpc.MaxHeaderListSize(2*maxHeaderBytes))...) // the gateway adds to what HTTP took
+	)...)
 	s.grpc.RegisterService(checked(promptforgev1.JobService_ServiceDesc), jobs)
-	promptforgev1.RegisterJobServiceServer(s.inner, jobs)
 	s.health = health.NewServer()
 	s.health.SetServingStatus(promptforgev1.JobService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	s.grpc.RegisterService(checked(grpc_health_v1.Health_ServiceDesc), s.health)
@@ -173,12 +165,7 @@ func unknownMethod(any, grpc.ServerStream) error {
 }
 
 func (s *Server) buildHTTP(config *tls.Config) error {
-	conn, err := dialInProcess(s.pipe)
-	if err != nil {
-		return fmt.Errorf("connect the gateway: %w", err)
-	}
-	s.pipeConn = conn
-	gateway, err := newGateway(conn, s.events)
+	gateway, err := newGateway(s.calls, s.events)
 	if err != nil {
 		return err
 	}
@@ -225,17 +212,13 @@ func (s *Server) closeListeners() error {
 	s.beginStopping()
 	s.endHealth()
 	var errs []error
-	for _, l := range []net.Listener{s.httpListener, s.grpcListener, s.adminListener, s.pipe} {
+	for _, l := range []net.Listener{s.httpListener, s.grpcListener, s.adminListener} {
 		if l == nil {
 			continue
 		}
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
-	}
-	if s.pipeConn != nil {
-		// It was only ever in process; there is nothing to lose.
-		s.pipeConn.Close() //nolint:errcheck // as said
 	}
 	return errors.Join(errs...)
 }
