@@ -38,11 +38,11 @@ const (
 //
 // The long form (PROMPTFORGE_LONG=1) has 1,000 of each, the short one 100.
 func TestCrowdOnARunningJob(t *testing.T) {
-	each, prompts, options := 100, 2000, ``
+	each, prompts, options := 100, 2000, `,"rpm":30000`
 	if longForm() {
 		each, prompts = 1000, 6000
 	}
-	d := deploy(t, []string{"--latency", "50ms"}, "--max-in-flight", "64")
+	d := deploy(t, []string{"--latency", "50ms"})
 	limit, stop := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer stop()
 	begin := time.Now()

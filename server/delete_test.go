@@ -93,6 +93,15 @@ func TestRetention(t *testing.T) {
 // erased waits until a job has left nothing behind.
 func erased(t *testing.T, e *env, id job.ID) {
 	t.Helper()
+	forgotten(t, e, id)
+	if names := filesOf(t, e, id); len(names) != 0 {
+		t.Errorf("it left %v", names)
+	}
+}
+
+// forgotten waits until the store knows a job no more.
+func forgotten(t *testing.T, e *env, id job.ID) {
+	t.Helper()
 	changed, stop := e.store.Watch(id)
 	defer stop()
 	late := time.NewTimer(10 * time.Second)
@@ -106,9 +115,6 @@ func erased(t *testing.T, e *env, id job.ID) {
 		case <-late.C:
 			t.Fatal("the job was not erased")
 		}
-	}
-	if names := filesOf(t, e, id); len(names) != 0 {
-		t.Errorf("it left %v", names)
 	}
 }
 

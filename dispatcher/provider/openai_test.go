@@ -107,6 +107,7 @@ func TestOpenAIAnswerClasses(t *testing.T) {
 		{"a proxy's 502", 502, `<html>`, Transient, job.CodeServerError},
 		{"a gateway's timeout", 504, ``, Transient, job.CodeTimeout},
 		{"409", 409, ``, Transient, job.CodeServerError},
+		{"425", 425, ``, Transient, job.CodeServerError},
 		{"408", 408, ``, Transient, job.CodeTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {

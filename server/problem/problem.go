@@ -97,7 +97,7 @@ func From(err error) *Problem {
 	case errors.Is(err, storage.ErrIdempotencyKeyReused):
 		return New(IdempotencyKeyReused, "This Idempotency-Key came before with another request; use a new key for a new job.").Because(err)
 	case errors.Is(err, storage.ErrProviderDiffers):
-		return New(BadRequest, "continue_from names a job of another provider; a job can only be continued with its own.").Because(err)
+		return New(BadRequest, "The job in continue_from is of another provider; a job can only be continued with its own.").Because(err)
 	case errors.Is(err, storage.ErrClosed):
 		return New(Unavailable, detailStore).Because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
@@ -232,5 +233,30 @@ func TestLargeDownload(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusPartialContent || !bytes.Equal([]byte(body), []byte(content[offset:])) {
 			t.Errorf("from %d: %d, %d bytes, %v", offset, resp.StatusCode, len(body), err)
 		}
+	}
+}
+
+// TestDeadReaderIsCut: a download may be slow, but not dead.
+func TestDeadReaderIsCut(t *testing.T) {
+	h := NewHandler(Config{Store: keyHolder{}, Log: slog.New(slog.DiscardHandler), IdleTimeout: 100 * time.Millisecond})
+	content := strings.Repeat("x", 64<<20) // more than the sockets hold
+	g := grant{method: http.MethodGet, client: "acme", job: job.NewID(), file: "errors.jsonl"}
+	cut := make(chan error, 1)
+	f := fileOf(content)
+	whole := f.copy
+	f.copy = func(ctx context.Context, w io.Writer, offset, length int64) error {
+		err := whole(ctx, w, offset, length)
+		cut <- err
+		return err
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, g, f) }))
+	defer srv.Close()
+	resp, err := http.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := <-cut; err == nil {
+		t.Error("who reads nothing was given everything")
 	}
 }

@@ -1,0 +1,117 @@
+package dispatcher
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/job"
+)
+
+func TestLaneGivesUpAnOutage(t *testing.T) {
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at > 20*time.Second {
+			return down()
+		}
+		return done()
+	})
+	r := s.job("a", 1, 10_000, job.Job{})
+	s.run(40 * time.Hour)
+	if !strings.HasPrefix(s.ended[r], "FAILED: ") {
+		t.Fatalf("ended as %q", s.ended[r])
+	}
+	if at := s.endedAt[r]; at < 24*time.Hour || at > 25*time.Hour {
+		t.Errorf("given up after %s, want about max-outage", at)
+	}
+	if s.failures() != 0 {
+		t.Errorf("%d prompts were blamed for it", s.failures())
+	}
+}
+
+// TestLaneProbesADaysQuota: where no time was named, every 15 minutes, for
+// longer than max-hold.
+func TestLaneProbesADaysQuota(t *testing.T) {
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < 9*time.Hour {
+			return provider.Answer{Class: provider.UsedUp, Message: "requests per day"}
+		}
+		return done()
+	})
+	r := s.job("a", 1, 500, job.Job{})
+	s.run(24 * time.Hour)
+	s.want(r, "COMPLETED")
+	for hour := range 8 {
+		from := time.Duration(hour+1) * time.Hour
+		if n := s.sentBetween(from, from+time.Hour); n < 3 || n > 4 {
+			t.Errorf("%d probes in hour %d, want one every 15 minutes", n, hour+1)
+		}
+	}
+	if s.failures() != 0 {
+		t.Errorf("%d prompts were blamed for it", s.failures())
+	}
+}
+
+// TestLaneProbesARefusedKey after 5 s, 30 s, 2 min, and then every 5 min.
+func TestLaneProbesARefusedKey(t *testing.T) {
+	const at0 = 20 * time.Second
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at > at0 {
+			return refusedKey()
+		}
+		return done()
+	})
+	s.job("a", 1, 10_000, job.Job{})
+	s.run(45 * time.Minute)
+	var probes []time.Duration
+	for _, at := range s.sentAt {
+		if at > at0+3*time.Second {
+			probes = append(probes, at)
+		}
+	}
+	want := []time.Duration{30 * time.Second, 2 * time.Minute, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute}
+	if len(probes) <= len(want) || probes[0]-at0 < 5*time.Second || probes[0]-at0 > 8*time.Second {
+		t.Fatalf("the probes left at %v", probes)
+	}
+	for i, gap := range want {
+		if got := probes[i+1] - probes[i]; got < gap || got > gap+3*time.Second {
+			t.Errorf("probe %d came %s after the one before, want %s", i+2, got, gap)
+		}
+	}
+}
+
+// TestLanePromptWaitsAsAsked: a prompt that was refused for the rate does not
+// leave before the time that the provider named.
+func TestLanePromptWaitsAsAsked(t *testing.T) {
+	var sent []time.Duration
+	s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+		if line != 1 {
+			return done()
+		}
+		if sent = append(sent, at); len(sent) == 1 {
+			return slowDown(45 * time.Second)
+		}
+		return done()
+	})
+	r := s.job("a", 1, 50, job.Job{})
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
+	if len(sent) != 2 || sent[1]-sent[0] < 45*time.Second || sent[1]-sent[0] > 2*time.Minute {
+		t.Errorf("it left at %v", sent)
+	}
+}
+
+// TestLaneBackoff: doubled from --retry-base, at random below it, at most 30 s.
+func TestLaneBackoff(t *testing.T) {
+	s := newSim(t, func(int64, time.Duration) provider.Answer { return done() })
+	for spent, most := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second} {
+		longest, shortest := time.Duration(0), time.Hour
+		for range 2000 {
+			d := s.lane.backoff(spent)
+			longest, shortest = max(longest, d), min(shortest, d)
+		}
+		if longest > most || longest < most*9/10 || shortest > most/10 {
+			t.Errorf("after %d retries it waits %s to %s, want up to %s", spent, shortest, longest, most)
+		}
+	}
+}
