@@ -115,3 +115,20 @@ func TestLaneBackoff(t *testing.T) {
 		}
 	}
 }
+
+// TestLaneTellsHeldUntil: the time that the provider named.
+func TestLaneTellsHeldUntil(t *testing.T) {
+	until := 9 * time.Hour
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		return provider.Answer{Class: provider.UsedUp, Message: "requests per day", RetryAfter: until - at}
+	})
+	r := s.job("a", 1, 100, job.Job{})
+	s.run(time.Minute)
+	p := s.lane.pace(s.now, r, 100)
+	if p.HoldReason == "" || p.HeldSince.Before(s.start) || p.HeldSince.After(s.now) {
+		t.Errorf("%+v", p)
+	}
+	if off := p.HeldUntil.Sub(s.start.Add(until)).Abs(); off > 5*time.Second {
+		t.Errorf("held until %s, want %s", p.HeldUntil, s.start.Add(until))
+	}
+}

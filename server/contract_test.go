@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/server/problem"
+	"github.com/promptforge/promptforge/storage"
 )
 
 // TestTwoKeys: a key is given once, or it is none.
@@ -280,5 +282,27 @@ func TestStatusOverGRPC(t *testing.T) {
 	must(t, err)
 	if got.PromptCount != nil || got.CompletedCount != nil || got.FailedCount != nil || got.GetStartedProcessingAt() != nil || got.GetCompletedAt() != nil {
 		t.Errorf("%v", got)
+	}
+}
+
+// asked is a store that keeps the last page that it was asked for.
+type asked struct {
+	storage.Store
+	limits chan int
+}
+
+func (a asked) ListJobs(ctx context.Context, q storage.ListQuery) ([]*job.Job, bool, error) {
+	a.limits <- q.Limit
+	return a.Store.ListJobs(ctx, q)
+}
+
+func TestDefaultPageSize(t *testing.T) {
+	limits := make(chan int, 1)
+	e := start(t, func(c *Config) { c.Store = asked{c.Store, limits} })
+	for query, want := range map[string]int{"": 100, "?page_size=": 100, "?page_size=1": 1, "?page_size=1000": 1000} {
+		e.passes(e.rest("GET", "/v1/jobs"+query, ""))
+		if got := <-limits; got != want {
+			t.Errorf("%q asks for %d jobs", query, got)
+		}
 	}
 }

@@ -123,3 +123,17 @@ func TestWatchStateIsShared(t *testing.T) {
 		}
 	}
 }
+
+// TestCancelOfASilentHolder: the answer does not wait for it longer than its
+// lease could last.
+func TestCancelOfASilentHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stream, _ := eventsOf(t, &job.Job{Status: job.Cancelled})
+		store := stream.jobs.store.(*oneJob)
+		begin := time.Now()
+		must(t, stream.jobs.holderStopped(t.Context(), store.job.Load(), store.changed))
+		if took := time.Since(begin); took != 15*time.Second {
+			t.Errorf("it waited %s", took)
+		}
+	})
+}

@@ -165,3 +165,39 @@ func TestDataFolderIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+// TestDrainIsTold: while what is in flight finishes, /readyz says that the
+// server stops, and it still answers.
+func TestDrainIsTold(t *testing.T) {
+	t.Parallel()
+	sim := simulate(t, simulator.Config{})
+	dir := t.TempDir()
+	s := startServe(t, sim.env(), dir)
+	c := client(t, s, dir, "alice")
+	arrived, release := make(chan struct{}), make(chan struct{})
+	sim.after(1, func() { close(arrived); <-release })
+	submitted := exec(t, c, submitArgs(promptsFile(t, 1))...)
+	submitted.want(t, 0)
+	<-arrived
+	if code := statusOf(t, s.url+"/readyz"); code != http.StatusOK {
+		t.Errorf("before the stop /readyz is %d", code)
+	}
+	s.cancel()
+	for statusOf(t, s.url+"/readyz") != http.StatusServiceUnavailable { // the signal is on its way
+	}
+	exec(t, c, "jobs", "status", lastLine(submitted.stdout)).want(t, 0)
+	close(release)
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
+}
+
+func statusOf(t *testing.T, url string) int {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
