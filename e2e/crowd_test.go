@@ -57,12 +57,11 @@ func TestCrowdOnARunningJob(t *testing.T) {
 	defer stopPolling()
 	var watchers, pollers, connected sync.WaitGroup
 	for range each {
-		connected.Add(1)
+		connected.Add(2)
 		watchers.Go(func() { c.watch(limit, connected.Done) })
-		pollers.Go(func() { c.poll(polling) })
+		pollers.Go(func() { c.poll(polling, sync.OnceFunc(connected.Done)) })
 	}
 	connected.Wait()
-	time.Sleep(time.Second) // every poller has its connection by then
 	begin = time.Now()
 	c.countFrom(begin)
 	put, err := http.NewRequest("PUT", upload, strings.NewReader(promptLines(prompts, "watched")))
@@ -263,8 +262,10 @@ func (c *crowd) watch(ctx context.Context, connected func()) {
 	}
 }
 
-// poll asks for the status once a second, from a random moment on.
-func (c *crowd) poll(ctx context.Context) {
+// poll asks for the status once a second, from a random moment on. connected is
+// called after each.
+func (c *crowd) poll(ctx context.Context, connected func()) {
+	defer connected() // also where it never came to a first
 	first := time.NewTimer(rand.N(time.Second))
 	defer first.Stop()
 	select {
@@ -278,6 +279,7 @@ func (c *crowd) poll(ctx context.Context) {
 		begin := time.Now()
 		err := c.status(ctx)
 		took := time.Since(begin)
+		connected()
 		if ctx.Err() != nil {
 			return
 		}

@@ -36,9 +36,9 @@ const (
 // The long form (PROMPTFORGE_LONG=1) takes a minute, the short one some
 // seconds.
 func TestStatusIsLinearizable(t *testing.T) {
-	restarts, apart := 4, 1200*time.Millisecond
+	restarts, apart := 4, int64(400) // calls between them
 	if longForm() {
-		restarts, apart = 30, 2*time.Second
+		restarts, apart = 30, 600
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -59,8 +59,10 @@ func TestStatusIsLinearizable(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		callers.Go(func() { c.caller(i, random, stop) })
 	}
+	goal := int64(0)
 	for n := range restarts {
-		time.Sleep(apart)
+		goal += apart
+		until(t, "calls", func() bool { return h.calls.Load() >= goal })
 		if n%2 == 0 {
 			d.killed()
 		} else {
@@ -69,7 +71,8 @@ func TestStatusIsLinearizable(t *testing.T) {
 		h.died()
 		d.up()
 	}
-	time.Sleep(apart)
+	goal += apart
+	until(t, "calls", func() bool { return h.calls.Load() >= goal })
 	close(stop)
 	callers.Wait()
 	took := h.now()

@@ -122,6 +122,8 @@ func (r *reader) life(deadline context.Context) (done bool, err error) {
 		return false, err
 	}
 	defer c.Close()
+	pace := time.NewTicker(max(1, r.pace))
+	defer pace.Stop()
 	for outcome, err := range c.Results(ctx, r.job, r.offset.Load()) {
 		if err != nil {
 			if ctx.Err() != nil {
@@ -132,7 +134,7 @@ func (r *reader) life(deadline context.Context) (done bool, err error) {
 		r.got = append(r.got, outcome)
 		r.offset.Store(outcome.GetOffset())
 		if r.pace > 0 {
-			time.Sleep(r.pace)
+			<-pace.C
 		}
 	}
 	return true, nil

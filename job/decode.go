@@ -31,7 +31,9 @@ var errBadLine = errors.New("the public line of an outcome can't be read")
 // a Failure where o.Failed. It is the inverse of their AppendJSON.
 func DecodeLine(o *Outcome) (*Result, *Failure, error) {
 	var l publicLine
-	if json.Unmarshal(o.Public, &l) != nil || l.PromptID == nil {
+	// What a provider called with may be as loose as it likes: it is carried, not read.
+	err := json.Unmarshal(o.Public, &l, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil || l.PromptID == nil {
 		return nil, nil, errBadLine // the parser's own text may quote an answer
 	}
 	var id PromptID

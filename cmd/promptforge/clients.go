@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,38 +34,9 @@ type clientsFlags struct {
 
 // with does something with the clients of the data folder.
 func (f *clientsFlags) with(do func(admin.Clients) error) error {
-	return f.reach(
+	return f.reach(false,
 		func(c *admin.Client) error { return do(c) },
 		func(m *memory) error { return do(admin.LocalClients{Store: m.store, Erase: m.erase}) })
-}
-
-// reach does something through the server that runs on the data folder, else in
-// the folder itself.
-func (f *clientsFlags) reach(do func(*admin.Client) error, local func(*memory) error) error {
-	client, err := admin.Dial(f.DataDir)
-	if err == nil {
-		return do(client)
-	}
-	if !errors.Is(err, admin.ErrNobodyListens) {
-		return err
-	}
-	m, err := openExisting(f.DataDir)
-	if err != nil {
-		// A server that is just starting has the store before it listens.
-		if client, again := admin.Dial(f.DataDir); again == nil {
-			return do(client)
-		}
-		return err
-	}
-	return m.close(local(m))
-}
-
-// openExisting opens a data folder that must be there.
-func openExisting(dir string) (*memory, error) {
-	if _, err := os.Stat(filepath.Join(dir, storeName)); err != nil {
-		return nil, fmt.Errorf("there is no data folder at %s; name the server's with --data-dir", dir)
-	}
-	return openMemory(dir, 1)
 }
 
 // erase removes what deleted jobs left in a folder that no server works on.

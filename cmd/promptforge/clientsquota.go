@@ -34,7 +34,7 @@ func (c *clientsQuotaCmd) Run(p *program) error {
 		}
 		return showQuota(p, info)
 	}
-	return c.reach(
+	return c.reach(false,
 		func(client *admin.Client) error { return do(client) },
 		func(m *memory) error { return do(&admin.LocalQuotas{Store: m.store}) })
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -24,28 +21,11 @@ type keysFlags struct {
 	dataDirFlag
 }
 
-// with does something with the keys of the data folder: through the server
-// that runs on it, else in the store itself.
+// with does something with the keys of the data folder.
 func (f *keysFlags) with(makeIt bool, do func(admin.Keys) error) error {
-	client, err := admin.Dial(f.DataDir)
-	if err == nil {
-		return do(client)
-	}
-	if !errors.Is(err, admin.ErrNobodyListens) {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(f.DataDir, storeName)); err != nil && !makeIt {
-		return fmt.Errorf("there is no data folder at %s; name the server's with --data-dir", f.DataDir)
-	}
-	m, err := openMemory(f.DataDir, 1)
-	if err != nil {
-		// A server that is just starting has the store before it listens.
-		if client, again := admin.Dial(f.DataDir); again == nil {
-			return do(client)
-		}
-		return err
-	}
-	return m.close(do(admin.Local{Store: m.store}))
+	return f.reach(makeIt,
+		func(c *admin.Client) error { return do(c) },
+		func(m *memory) error { return do(admin.Local{Store: m.store}) })
 }
 
 type keysCreateCmd struct {

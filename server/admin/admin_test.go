@@ -17,6 +17,7 @@ import (
 	"github.com/promptforge/promptforge/server/keys"
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt/bolttest"
 )
 
 // shortDir is a data folder whose socket has a path that fits.
@@ -74,7 +75,7 @@ func TestKeys(t *testing.T) {
 		"on the store": func(_ *testing.T, store storage.Keys) admin.Keys { return admin.Local{Store: store} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newStore(t)
+			store := bolttest.Open(t)
 			ctx, verbs := t.Context(), open(t, store)
 			if list, err := verbs.ListKeys(ctx); err != nil || len(list) != 0 {
 				t.Fatalf("at first there are %v, %v", list, err)
@@ -148,7 +149,7 @@ func leaveSocket(t *testing.T, dir string) {
 func TestSocketOfADeadServerIsReplaced(t *testing.T) {
 	dir := shortDir(t)
 	leaveSocket(t, dir)
-	serve(t, dir, newStore(t))
+	serve(t, dir, bolttest.Open(t))
 	if _, err := dial(t, dir).ListKeys(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -156,7 +157,7 @@ func TestSocketOfADeadServerIsReplaced(t *testing.T) {
 
 func TestSocketOfALiveServerIsNot(t *testing.T) {
 	dir := shortDir(t)
-	serve(t, dir, newStore(t))
+	serve(t, dir, bolttest.Open(t))
 	if l, err := admin.Listen(dir); err == nil {
 		l.Close()
 		t.Fatal("two servers listen")
@@ -187,7 +188,7 @@ func TestFileInTheWay(t *testing.T) {
 
 func TestSocketIsTheOwnersAlone(t *testing.T) {
 	dir := shortDir(t)
-	serve(t, dir, newStore(t))
+	serve(t, dir, bolttest.Open(t))
 	info, err := os.Lstat(filepath.Join(dir, admin.SocketName))
 	if err != nil || info.Mode().Type() != fs.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -200,7 +201,7 @@ func TestSocketIsTheOwnersAlone(t *testing.T) {
 
 // A unix address takes some 100 bytes; a data folder may be deeper.
 func TestLongPath(t *testing.T) {
-	store, tmp, dir := newStore(t), shortDir(t), filepath.Join(shortDir(t), strings.Repeat("long/", 40))
+	store, tmp, dir := bolttest.Open(t), shortDir(t), filepath.Join(shortDir(t), strings.Repeat("long/", 40))
 	t.Setenv("TMPDIR", tmp)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -225,7 +226,7 @@ func TestLongPathRelative(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, dir, newStore(t))
+	serve(t, dir, bolttest.Open(t))
 	if _, err := dial(t, dir).ListKeys(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -248,7 +249,7 @@ func TestLongPathWithoutAShortcut(t *testing.T) {
 
 func TestUnknownVerb(t *testing.T) {
 	dir := shortDir(t)
-	serve(t, dir, newStore(t))
+	serve(t, dir, bolttest.Open(t))
 	err := dial(t, dir).Call(t.Context(), http.MethodPost, "/fly", nil, nil)
 	if kindOf(err) != problem.NotFound || !strings.Contains(err.Error(), "different versions") {
 		t.Errorf("the error is %v", err)
@@ -256,7 +257,7 @@ func TestUnknownVerb(t *testing.T) {
 }
 
 func TestStrictBody(t *testing.T) {
-	s := admin.NewServer(newStore(t), nil)
+	s := admin.NewServer(bolttest.Open(t), nil)
 	for _, body := range []string{"", "[]", `{"client":5}`, `{"client":"a","x":1}`, `{"client":"a"}{}`} {
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/keys", strings.NewReader(body)))
@@ -268,7 +269,7 @@ func TestStrictBody(t *testing.T) {
 
 func TestLaterVerbs(t *testing.T) {
 	dir := shortDir(t)
-	s := serve(t, dir, newStore(t))
+	s := serve(t, dir, bolttest.Open(t))
 	s.Handle("POST /echo", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(w, r.Body); err != nil {
 			t.Error(err)
@@ -282,7 +283,7 @@ func TestLaterVerbs(t *testing.T) {
 
 // What listens on a TCP address shows, and lets nobody make a key.
 func TestObserverHasNoVerbs(t *testing.T) {
-	store := newStore(t)
+	store := bolttest.Open(t)
 	s := admin.NewServer(store, nil)
 	s.Observe("GET /metrics", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	for target, want := range map[string]int{

@@ -9,6 +9,7 @@ import (
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt/bolttest"
 )
 
 // awayQuotas is a store that cannot keep a quota.
@@ -25,7 +26,7 @@ func (awayQuotas) Quota(context.Context, string) (storage.Quota, error) {
 func TestChangeQuota(t *testing.T) {
 	for _, over := range []string{"store", "socket"} {
 		t.Run(over, func(t *testing.T) {
-			store := newStore(t).(storage.Store)
+			store := bolttest.Open(t)
 			if _, _, err := (admin.Local{Store: store}).CreateKey(t.Context(), "alice"); err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +83,7 @@ func TestChangeQuota(t *testing.T) {
 			}
 		})
 	}
-	store := newStore(t).(storage.Store)
+	store := bolttest.Open(t)
 	if _, _, err := (admin.Local{Store: store}).CreateKey(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}

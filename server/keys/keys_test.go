@@ -11,6 +11,7 @@ import (
 	"github.com/promptforge/promptforge/server/keys"
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt/bolttest"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -35,7 +36,7 @@ func refused(t *testing.T, err error, kind problem.Kind) string {
 }
 
 func TestIssuedKeyIsRecognised(t *testing.T) {
-	store := newStore(t)
+	store := bolttest.Open(t)
 	plain, key := issue(t, store, "acme")
 	if !regexp.MustCompile(`^pf_[a-z2-7]{12}_[0-9A-Za-z]{49}$`).MatchString(plain) {
 		t.Errorf("the key does not have its shape: %d characters", len(plain))
@@ -54,7 +55,7 @@ func TestIssuedKeyIsRecognised(t *testing.T) {
 }
 
 func TestKeysDiffer(t *testing.T) {
-	store, seen := newStore(t), map[string]bool{}
+	store, seen := bolttest.Open(t), map[string]bool{}
 	for range 100 {
 		plain, _ := issue(t, store, "acme")
 		if seen[plain] {
@@ -71,34 +72,34 @@ func TestClientNames(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "a b", "a/b", "é", "a\n", "a&b", strings.Repeat("x", 65)} {
-		_, _, err := keys.Issue(t.Context(), newStore(t), bad, start)
+		_, _, err := keys.Issue(t.Context(), bolttest.Open(t), bad, start)
 		refused(t, err, problem.BadRequest)
 	}
 }
 
 func TestTakenIDIsTriedAgain(t *testing.T) {
-	issue(t, &faulty{Keys: newStore(t), taken: 2}, "acme")
-	_, _, err := keys.Issue(t.Context(), &faulty{Keys: newStore(t), taken: 9}, "acme", start)
+	issue(t, &faulty{Keys: bolttest.Open(t), taken: 2}, "acme")
+	_, _, err := keys.Issue(t.Context(), &faulty{Keys: bolttest.Open(t), taken: 9}, "acme", start)
 	refused(t, err, problem.Unavailable)
 }
 
 func TestMissingKeyIsToldWhatToSend(t *testing.T) {
-	_, _, err := keys.Authenticate(t.Context(), newStore(t), "")
+	_, _, err := keys.Authenticate(t.Context(), bolttest.Open(t), "")
 	if got := refused(t, err, problem.Unauthenticated); got != "Send your API key in the X-API-Key header." {
 		t.Error(got)
 	}
 }
 
 func TestRefusalsCannotBeToldApart(t *testing.T) {
-	store := newStore(t)
+	store := bolttest.Open(t)
 	revoked, key := issue(t, store, "acme")
 	if err := store.RevokeKey(t.Context(), key.ID, start); err != nil {
 		t.Fatal(err)
 	}
-	unknown, _ := issue(t, newStore(t), "acme")
+	unknown, _ := issue(t, bolttest.Open(t), "acme")
 	// A key with the id of a good one, and another secret.
 	mine, good := issue(t, store, "acme")
-	forged := newStore(t)
+	forged := bolttest.Open(t)
 	other, _ := issue(t, forged, "acme")
 	if err := forged.CreateKey(t.Context(), storage.Key{ID: good.ID, Client: "acme", SHA256: sha256.Sum256([]byte(other))}); err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func TestRefusalsCannotBeToldApart(t *testing.T) {
 
 // A mistyped key must not cost a look-up: the store here answers none.
 func TestMistypedKeyIsRefusedWithoutTheStore(t *testing.T) {
-	store := &faulty{Keys: newStore(t)}
+	store := &faulty{Keys: bolttest.Open(t)}
 	plain, _ := issue(t, store, "acme")
 	store.fail = errors.New("the store must not be asked")
 	for i := range len(plain) {
@@ -141,7 +142,7 @@ func TestMistypedKeyIsRefusedWithoutTheStore(t *testing.T) {
 }
 
 func TestStoreAway(t *testing.T) {
-	store := &faulty{Keys: newStore(t)}
+	store := &faulty{Keys: bolttest.Open(t)}
 	plain, _ := issue(t, store, "acme")
 	store.fail = errors.New("disk on fire")
 	_, _, err := keys.Authenticate(t.Context(), store, plain)

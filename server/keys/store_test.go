@@ -2,27 +2,9 @@ package keys_test
 
 import (
 	"context"
-	"path/filepath"
-	"testing"
 
 	"github.com/promptforge/promptforge/storage"
-	"github.com/promptforge/promptforge/storage/bolt"
 )
-
-// newStore opens a store of the test's own.
-func newStore(t *testing.T) storage.Keys {
-	t.Helper()
-	s, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // faulty is a store that answers nothing once fail is set, and for which the
 // next ids are taken.

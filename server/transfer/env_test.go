@@ -14,6 +14,7 @@ import (
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt/bolttest"
 	"github.com/promptforge/promptforge/storage/files"
 )
 
@@ -37,7 +38,7 @@ type env struct {
 // options change the Config that an env is made with.
 func newEnv(t *testing.T, options ...func(*Config)) *env {
 	t.Helper()
-	e := &env{T: t, store: newStore(t), clock: start}
+	e := &env{T: t, store: bolttest.Open(t), clock: start}
 	folder, err := files.OpenFolder(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

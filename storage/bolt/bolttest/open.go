@@ -1,15 +1,15 @@
-package transfer
+// Package bolttest opens stores for the tests of what stands on them.
+package bolttest
 
 import (
 	"path/filepath"
 	"testing"
 
-	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
 )
 
-// newStore opens a store of the test's own.
-func newStore(t *testing.T) storage.Store {
+// Open opens a store of the test's own, and closes it at the test's end.
+func Open(t testing.TB) *bolt.Store {
 	t.Helper()
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{})
 	if err != nil {

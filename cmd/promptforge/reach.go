@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/promptforge/promptforge/server/admin"
+)
+
+// reach does something through the server that runs on the data folder, else in
+// the folder itself, which is made where it is not there and may be.
+func (f *dataDirFlag) reach(makeIt bool, do func(*admin.Client) error, local func(*memory) error) error {
+	client, err := admin.Dial(f.DataDir)
+	if err == nil {
+		return do(client)
+	}
+	if !errors.Is(err, admin.ErrNobodyListens) {
+		return err
+	}
+	open := openExisting
+	if makeIt {
+		open = func(dir string) (*memory, error) { return openMemory(dir, 1) }
+	}
+	m, err := open(f.DataDir)
+	if err != nil {
+		// A server that is just starting has the store before it listens.
+		if client, again := admin.Dial(f.DataDir); again == nil {
+			return do(client)
+		}
+		return err
+	}
+	return m.close(local(m))
+}
+
+// openExisting opens a data folder that must be there.
+func openExisting(dir string) (*memory, error) {
+	if _, err := os.Stat(filepath.Join(dir, storeName)); err != nil {
+		return nil, fmt.Errorf("there is no data folder at %s; name the server's with --data-dir", dir)
+	}
+	return openMemory(dir, 1)
+}
