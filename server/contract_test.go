@@ -283,6 +283,9 @@ func TestStatusOverGRPC(t *testing.T) {
 	if got.PromptCount != nil || got.CompletedCount != nil || got.FailedCount != nil || got.GetStartedProcessingAt() != nil || got.GetCompletedAt() != nil {
 		t.Errorf("%v", got)
 	}
+	if at := got.GetCreatedAt(); at.GetSeconds() != testNow.Unix() || at.GetNanos() != 0 {
+		t.Errorf("created_at is %v, want whole seconds", at)
+	}
 }
 
 // asked is a store that keeps the last page that it was asked for.
