@@ -102,11 +102,10 @@ func parseTable(text string) (sections []section, err error) {
 		if want := fmt.Sprintf("%d.%d", len(sections), len(s.rows)+1); r.number != want {
 			return nil, fmt.Errorf("row %s should be %s", r.number, want)
 		}
-		if key := s.name + r.promise; seen[key] {
+		if seen[s.name+r.promise] {
 			return nil, fmt.Errorf("row %s comes twice: %s", r.number, r.promise)
-		} else {
-			seen[key] = true
 		}
+		seen[s.name+r.promise] = true
 		for _, name := range strings.Split(fields[3], "`, `") {
 			if name = strings.Trim(name, "` "); name == "" {
 				return nil, fmt.Errorf("row %s has an empty cell", r.number)
