@@ -1,7 +1,6 @@
 package erase_test
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
+	"github.com/promptforge/promptforge/storage/bolt/bolttest"
 	"github.com/promptforge/promptforge/storage/erase"
 	"github.com/promptforge/promptforge/storage/files"
 )
@@ -23,20 +23,11 @@ type env struct {
 
 func start(t *testing.T) *env {
 	t.Helper()
-	store, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	folder, err := files.OpenFolder(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &env{t, store, folder}
+	return &env{t, bolttest.Open(t), folder}
 }
 
 func (e *env) must(err error) {
