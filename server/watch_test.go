@@ -124,16 +124,48 @@ func TestWatchStateIsShared(t *testing.T) {
 	}
 }
 
-// TestCancelOfASilentHolder: the answer does not wait for it longer than its
-// lease could last.
-func TestCancelOfASilentHolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		stream, _ := eventsOf(t, &job.Job{Status: job.Cancelled})
-		store := stream.jobs.store.(*oneJob)
-		begin := time.Now()
-		must(t, stream.jobs.holderStopped(t.Context(), store.job.Load(), store.changed))
-		if took := time.Since(begin); took != 15*time.Second {
-			t.Errorf("it waited %s", took)
+// Cancel and Delete find it done: the job is as the test set it.
+func (o *oneJob) Cancel(context.Context, string, job.ID, time.Time) (*job.Job, error) {
+	return o.job.Load(), nil
+}
+
+func (o *oneJob) Delete(context.Context, string, job.ID, time.Time) (*job.Job, error) {
+	return o.job.Load(), nil
+}
+
+// TestHolderIsWaitedFor: cancel and delete answer when the holder has said that
+// it sends nothing more, and not before; of one that is silent they wait no
+// longer than its lease could last.
+func TestHolderIsWaitedFor(t *testing.T) {
+	for name, ask := range map[string]func(*service, context.Context, string) error{
+		"cancel": func(s *service, ctx context.Context, id string) error {
+			_, err := s.CancelJob(ctx, &promptforgev1.CancelJobRequest{JobId: id})
+			return err
+		},
+		"delete": func(s *service, ctx context.Context, id string) error {
+			_, err := s.DeleteJob(ctx, &promptforgev1.DeleteJobRequest{JobId: id})
+			return err
+		},
+	} {
+		for acknowledged, want := range map[bool]time.Duration{true: 7 * time.Second, false: 15 * time.Second} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					stream, id := eventsOf(t, &job.Job{Status: job.Cancelled})
+					store := stream.jobs.store.(*oneJob)
+					stream.jobs.now = time.Now
+					time.AfterFunc(7*time.Second, func() {
+						now := *store.job.Load()
+						now.Acknowledged = acknowledged
+						store.job.Store(&now)
+						store.changed <- struct{}{}
+					})
+					begin := time.Now()
+					must(t, ask(stream.jobs, withClient(t.Context(), "acme"), id))
+					if took := time.Since(begin); took != want {
+						t.Errorf("it waited %s, want %s", took, want)
+					}
+				})
+			})
 		}
-	})
+	}
 }
