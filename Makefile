@@ -30,7 +30,7 @@ test-long: sdk ## The long forms: a million prompts, more of everything
 	PYTHON=$(PYTHON) PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 10m -tags outside -run TestPythonSDKStaysFlat ./e2e
 
 outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
-	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify' ./e2e
+	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify|TestDocs|TestRESTClient' ./e2e
 
 install: ## What make check needs beside Go, into ignored folders
 	tools/install.sh

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/promptforge/promptforge/server/apicheck"
 	"github.com/promptforge/promptforge/simulator"
 )
 
@@ -28,7 +29,7 @@ type whole struct {
 // call does a request and decodes its JSON answer.
 func call(t *testing.T, req *http.Request, want int, into any) {
 	t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Transport: apicheck.Transport(t, http.DefaultTransport)}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,3 +163,24 @@ func TestTypeScriptSDK(t *testing.T) {
 	}
 	resumes(t, d, exec.Command("node", filepath.Join(project, "steps.js")))
 }
+
+// TestRESTClient has a client generated from openapi.yaml, and a job done by
+// it.
+func TestRESTClient(t *testing.T) {
+	python := os.Getenv("PYTHON")
+	if python == "" {
+		t.Fatal("PYTHON names no interpreter; run it through make check")
+	}
+	d := deploy(t, []string{"--latency", "1ms"})
+	work := t.TempDir()
+	document := filepath.Join(work, "openapi.yaml")
+	run(t, "", "curl", "-sSf", "-o", document, d.server.url+"/openapi.yaml")
+	generated := filepath.Join(work, "generated")
+	run(t, "", python, "-m", "openapi_python_client", "generate", "--meta", "none", "--path", document, "--output-path", generated)
+	run(t, "", python, "-m", "compileall", "-q", generated)
+	cmd := exec.Command(python, "testdata/python/rest.py")
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+work, "URL="+d.server.url, "PROMPTFORGE_API_KEY="+d.key)
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "done\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/promptforge/promptforge/server/apiref"
 	"github.com/promptforge/promptforge/server/problem"
 	"github.com/promptforge/promptforge/server/transfer"
 	"github.com/promptforge/promptforge/storage"
@@ -28,6 +29,7 @@ type front struct {
 	log       *slog.Logger
 	transfers http.Handler
 	gateway   http.Handler
+	reference http.Handler
 	// running counts handlers, which outlive http.Server.Close.
 	running sync.WaitGroup
 }
@@ -61,6 +63,7 @@ const (
 	kindHealth   = "health"
 	kindReady    = "ready"
 	kindTransfer = "transfer"
+	kindDocs     = "docs"
 	kindAPI      = "api"
 	kindUnknown  = "unknown"
 )
@@ -73,6 +76,8 @@ func (f *front) choose(path string) (kind string, handle http.HandlerFunc) {
 		return kindReady, onlyGet(f.ready)
 	case strings.HasPrefix(path, transfer.Prefix):
 		return kindTransfer, f.transfers.ServeHTTP
+	case path == apiref.DocumentPath, path == apiref.PagePath, strings.HasPrefix(path, apiref.PagePath+"/"):
+		return kindDocs, onlyGet(f.reference.ServeHTTP)
 	case path == "/v1", strings.HasPrefix(path, "/v1/"):
 		return kindAPI, f.api
 	default:

@@ -59,6 +59,14 @@ func TestWithoutKey(t *testing.T) {
 			t.Errorf("POST %s: %d %v", path, r.status, r.header)
 		}
 	}
+	for _, path := range []string{"/openapi.yaml", "/docs", "/docs/", "/docs/init.js"} {
+		if r := e.rest("GET", path, "", "X-API-Key", ""); r.status != http.StatusOK || r.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d %v", path, r.status, r.header)
+		}
+		if r := e.rest("POST", path, "", "X-API-Key", ""); r.status != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, r.status)
+		}
+	}
 	if r := e.rest("GET", "/elsewhere", "", "X-API-Key", ""); r.status != http.StatusNotFound || !strings.HasPrefix(r.body, `{"detail":"`) {
 		t.Errorf("elsewhere: %d %s", r.status, r.body)
 	}

@@ -20,6 +20,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/server/apicheck"
 	"github.com/promptforge/promptforge/server/keys"
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
@@ -119,7 +120,7 @@ func start(t testing.TB, options ...func(*Config)) *env {
 		t: t, store: store, dir: dir, log: &lockedBuffer{}, clock: &clock{now: testNow},
 		scheme: "http://",
 		leases: map[job.ID]storage.Lease{},
-		http:   &http.Client{Transport: &http.Transport{}},
+		http:   &http.Client{Transport: apicheck.Transport(t, &http.Transport{})},
 	}
 	cfg := Config{
 		Store: store, Files: folder, Offers: offersOnly{},

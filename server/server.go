@@ -20,6 +20,7 @@ import (
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 	"github.com/promptforge/promptforge/server/admin"
+	"github.com/promptforge/promptforge/server/apiref"
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
 	"github.com/promptforge/promptforge/server/webhook"
@@ -169,7 +170,7 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway}
+	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway, reference: apiref.Handler()}
 	s.http = newHTTPServer(s.front, s.cfg.Log)
 	s.http.TLSConfig = config
 	return nil

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
-# Writes all of gen/ anew from proto/. Two runs give the same bytes.
+# Writes gen/go and gen/openapi anew from proto/. Two runs give the same bytes.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/buf.sh" generate
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/buf.sh generate
+go run ./server/openapi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what make check runs beside Go: curl, zstd and Node from Debian,
+# Installs what make check runs beside Go: curl, zstd, Node and Chromium from Debian,
 # Python's packages into .venv, npm's into sdk/typescript/node_modules. Where it
 # can't, it says in one sentence what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing=()
-for program in curl zstd python3 npm; do
+for program in curl zstd python3 npm chromium; do
 	command -v "$program" >/dev/null || missing+=("$program")
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
