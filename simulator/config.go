@@ -3,6 +3,7 @@ package simulator
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -40,9 +41,18 @@ type Config struct {
 	// TCP connection reset before any byte; are never answered; get 200 with
 	// a body that is HTML or ends in the middle.
 	Errors, Resets, Hang, Garbage float64
+	// Faults are more of them, of any class. Their shares count towards the 1.
+	Faults []Fault
 
 	// Seed picks the faults and the jitter.
 	Seed uint64
+}
+
+// Fault is a share of the attempts, from 0 to 1, that end in one class of
+// [Classes].
+type Fault struct {
+	Class string
+	Share float64
 }
 
 // The kinds of limit that [Config.LimitKind] names.
@@ -83,20 +93,27 @@ func (c Config) Validate() error {
 	default:
 		add("limit-kind must be %s, %s or %s, but is %q", Bucket, Fixed, Sliding, c.LimitKind)
 	}
-	sane := true
-	for _, f := range []struct {
-		name  string
-		value float64
-	}{{"errors", c.Errors}, {"resets", c.Resets}, {"hang", c.Hang}, {"garbage", c.Garbage}} {
-		// Written so that NaN is a mistake too.
-		if !(f.value >= 0 && f.value <= 1) {
-			sane = false
-			add("%s must be a share from 0 to 1, but is %v", f.name, f.value)
+	shares := []Fault{{"errors", c.Errors}, {"resets", c.Resets}, {"hang", c.Hang}, {"garbage", c.Garbage}}
+	for _, f := range c.Faults {
+		if _, known := classNamed(f.Class); !known {
+			add("fault knows no class %q; the classes are %s", f.Class, strings.Join(Classes(), ", "))
+		}
+		shares = append(shares, Fault{"fault " + f.Class, f.Share})
+	}
+	sum := 0.0
+	for _, f := range shares {
+		if !isShare(f.Share) {
+			add("%s must be a share from 0 to 1, but is %v", f.Class, f.Share)
+		} else {
+			sum += f.Share
 		}
 	}
 	// The margin forgives ten shares of 0.1, whose sum is not exactly 1.
-	if sum := c.Errors + c.Resets + c.Hang + c.Garbage; sane && sum > 1+1e-9 {
-		add("errors, resets, hang and garbage must together be at most 1, but are %v", sum)
+	if sum > 1+1e-9 {
+		add("errors, resets, hang, garbage and the faults must together be at most 1, but are %v", sum)
 	}
 	return errors.Join(errs...)
 }
+
+// isShare is written so that NaN is none.
+func isShare(x float64) bool { return x >= 0 && x <= 1 }

@@ -33,22 +33,29 @@ func keep(buf *[]byte) {
 var (
 	contentJSON = []string{"application/json"}
 	contentHTML = []string{"text/html; charset=utf-8"}
+	contentSSE  = []string{"text/event-stream; charset=utf-8"}
 )
 
 // exchange is one request and what becomes of it.
 type exchange struct {
-	s     *Server
-	w     http.ResponseWriter
-	r     *http.Request
-	d     dialect
-	op    operation
-	id    uint64
-	start time.Time
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	path   string // without a dialect's prefix
+	place  int    // of the dialect among dialects
+	shared bool   // the body may tell another dialect
+	op     operation
+	id     uint64
+	start  time.Time
 
 	rq      request
 	verdict verdict
 	resets  bool // whoever called serve must reset the connection
 }
+
+func (x *exchange) dialect() dialect { return dialects[x.place] }
+
+func (x *exchange) counts() *counters { return &x.s.ledger.by[x.place] }
 
 // lookup answers what is no prompt. It is never counted, limited or faulted.
 func (x *exchange) lookup() {
@@ -58,57 +65,67 @@ func (x *exchange) lookup() {
 		f = &failure{kind: noRoute, message: x.r.Method + " " + x.r.URL.Path}
 	case x.op == opMethod:
 		f = &failure{kind: badMethod}
-	case !x.d.credential(x.r):
+	case x.dialect().credential(x.r) == "":
 		f = &failure{kind: noCredential}
 	default:
 		var body []byte
-		if body, f = x.d.appendLookup(nil, x.r); f == nil {
-			x.write(http.StatusOK, body)
+		if body, f = x.dialect().appendLookup(nil, x.path); f == nil {
+			x.write(http.StatusOK, contentJSON, body)
 			return
 		}
 	}
 	x.writeFailure(f)
 }
 
-// serve takes a prompt through the door, its limits, its fate and its latency,
-// in the order in which a provider does.
+// serve takes a prompt through the door, the weather, its limits, its fate and
+// its latency, in the order in which a provider does.
 func (x *exchange) serve() {
 	l := &x.s.ledger
-	l.arrive(x.start)
+	l.arrive(x.start, x.place)
 	defer l.leave()
 	if f := x.read(); f != nil {
-		l.errors.Add(1)
+		x.counts().errors.Add(1)
 		x.writeFailure(f)
 		return
 	}
-	if strings.HasPrefix(x.rq.model, "no-such") {
+	if isUnknownModel(x.rq.model) {
 		l.refuse(x.rq.key)
-		x.fail(noModel)
+		x.fail(fails(noModel), 0)
 		return
 	}
 	a := compose(&x.rq)
+	if k := x.s.weather.Load(); k != nil {
+		before := l.tally(x.rq.key).requests
+		if f, left := k.over(x, before); f != nil {
+			l.refuse(x.rq.key)
+			x.meet(f.outcome, &a, before, left)
+			return
+		}
+	}
 	x.verdict = x.s.gate.enter(x.start, x.rq.promptTokens+a.tokens)
 	switch x.verdict.bound {
 	case boundNone:
 		defer x.s.gate.leave()
-		x.attempt(&a)
+		n := l.attempt(x.rq.key)
+		x.meet(x.s.cfg.decide(&x.rq, n), &a, n, 0)
 	case boundSize:
 		l.refuse(x.rq.key)
-		x.fail(tooLarge)
+		x.fail(fails(tooLarge), 0)
 	default:
 		l.refuse(x.rq.key)
-		x.fail(rateLimited)
+		x.fail(fails(rateLimited), x.verdict.wait)
 	}
 }
 
-// attempt gives an admitted request its fate.
-func (x *exchange) attempt(a *answer) {
-	l := &x.s.ledger
-	n := l.attempt(x.rq.key)
-	o := x.s.cfg.decide(&x.rq, n)
+// isUnknownModel is the one rule about models: any other name is answered.
+func isUnknownModel(name string) bool { return strings.Contains(name, "no-such") }
+
+// meet gives a request its fate. n tells its latency, and wait how long a
+// refusal lasts, 0 for not known.
+func (x *exchange) meet(o outcome, a *answer, n uint32, wait time.Duration) {
 	switch o.act {
 	case actHang:
-		l.hangs.Add(1)
+		x.counts().hangs.Add(1)
 		<-x.r.Context().Done()
 		return
 	case actFilter:
@@ -127,25 +144,44 @@ func (x *exchange) attempt(a *answer) {
 		delay += time.Duration(a.tokens) * x.s.cfg.PerToken
 	}
 	if !x.pause(delay) {
-		l.aborted.Add(1)
+		x.counts().aborted.Add(1)
 		return
 	}
 
 	switch o.act {
 	case actFail:
-		x.fail(o.kind)
+		x.fail(o, x.orderedWait(o, wait))
 	case actReset:
-		l.resets.Add(1)
+		x.counts().resets.Add(1)
 		x.resets = true
-	case actCut, actTruncate, actHTML:
-		l.garbage.Add(1)
+	case actCut, actTruncate, actNothing, actHTML, actSSE, actError200:
+		x.counts().garbage.Add(1)
 		x.spoil(o.act, a)
 	default:
 		// Counted before it is sent, so that a client which has its answer
 		// finds it in the stats.
-		l.answer(x.rq.key)
+		x.s.ledger.answer(x.rq.key, x.place)
+		if k := x.s.weather.Load(); k != nil {
+			k.answers.Add(1)
+		}
 		x.writeAnswer(a)
 	}
+}
+
+// orderedWait is how long a refusal that a marker, a share or the weather
+// ordered tells its client to wait: what the weather has left, else until
+// midnight (UTC) for a day's quota, else a second.
+func (x *exchange) orderedWait(o outcome, left time.Duration) time.Duration {
+	switch {
+	case o.mute || o.kind != rateLimited && o.kind != dayUsedUp:
+		return 0
+	case left > 0:
+		return left
+	case o.kind == dayUsedUp:
+		const day = 24 * time.Hour
+		return x.start.Truncate(day).Add(day).Sub(x.start)
+	}
+	return time.Second
 }
 
 // pause waits for d, and reports whether the client is still there.
@@ -172,14 +208,14 @@ func (x *exchange) read() *failure {
 	var err error
 	*buf, err = appendBody((*buf)[:0], x.r)
 	switch {
-	case !x.d.credential(x.r):
+	case x.dialect().credential(x.r) == "":
 		return &failure{kind: noCredential}
 	case len(*buf) > maxBody:
 		return &failure{kind: bodyTooLarge}
 	case err != nil:
 		return &failure{kind: badJSON}
 	}
-	rq, f := x.d.parse(x.r, x.op, *buf)
+	rq, f := x.parse(*buf)
 	rq.op = x.op
 	rq.key = keyOf(rq.prompt)
 	x.rq = rq
@@ -199,43 +235,45 @@ func appendBody(b []byte, r *http.Request) ([]byte, error) {
 	return append(b, body...), err
 }
 
-// fail counts and writes an error of a request that was understood.
-func (x *exchange) fail(kind failureKind) {
-	if kind == rateLimited {
-		x.s.ledger.limit(x.rq.key)
+// fail counts and writes an error of a request that was understood. wait is
+// how long it lasts, 0 for not known.
+func (x *exchange) fail(o outcome, wait time.Duration) {
+	if o.kind == rateLimited {
+		x.s.ledger.limit(x.rq.key, x.place)
 	} else {
-		x.s.ledger.errors.Add(1)
+		x.counts().errors.Add(1)
 	}
-	f := &failure{kind: kind, model: x.rq.model, tokens: x.rq.promptTokens}
+	f := &failure{kind: o.kind, model: x.rq.model, tokens: x.rq.promptTokens}
 	if x.verdict.bound != boundNone {
 		f.verdict = &x.verdict
 	}
-	if x.s.cfg.Headers && kind == rateLimited {
-		switch {
-		case f.verdict == nil: // ordered by a marker
-			x.d.retryHeaders(x.w.Header(), time.Second)
-		case f.verdict.wait > 0:
-			x.d.retryHeaders(x.w.Header(), f.verdict.wait)
-		}
+	if x.s.cfg.Headers && wait > 0 {
+		f.wait = wait
+		x.dialect().retryHeaders(x.w.Header(), wait)
 	}
 	x.writeFailure(f)
 }
 
 func (x *exchange) writeFailure(f *failure) {
-	body, status := x.d.appendFailure(nil, f)
-	x.write(status, body)
+	if f.kind == badGateway {
+		x.write(http.StatusBadGateway, contentHTML, []byte(gatewayPage))
+		return
+	}
+	f.id = x.id
+	body, status := x.dialect().appendFailure(nil, f)
+	x.write(status, contentJSON, body)
 }
 
 func (x *exchange) writeAnswer(a *answer) {
 	buf := buffers.Get().(*[]byte)
 	defer keep(buf)
-	*buf = x.d.appendAnswer((*buf)[:0], &x.rq, a, x.id)
-	x.write(http.StatusOK, *buf)
+	*buf = x.dialect().appendAnswer((*buf)[:0], &x.rq, a, x.id)
+	x.write(http.StatusOK, contentJSON, *buf)
 }
 
-func (x *exchange) write(status int, body []byte) {
+func (x *exchange) write(status int, contentType []string, body []byte) {
 	h := x.head()
-	h["Content-Type"] = contentJSON
+	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // an error is the client's having left
@@ -244,9 +282,9 @@ func (x *exchange) write(status int, body []byte) {
 // head sets the dialect's headers and returns the map for more.
 func (x *exchange) head() http.Header {
 	h := x.w.Header()
-	x.d.headers(h, x.id, time.Since(x.start))
+	x.dialect().headers(h, x.id, time.Since(x.start))
 	if x.s.cfg.Headers {
-		x.d.rateHeaders(h, &x.verdict)
+		x.dialect().rateHeaders(h, &x.verdict)
 	}
 	return h
 }

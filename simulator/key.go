@@ -37,6 +37,7 @@ const (
 	forAngle
 	forText
 	forID
+	forWeather
 )
 
 // hash mixes its arguments into 64 even bits (splitmix64 in a chain).

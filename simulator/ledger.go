@@ -10,7 +10,7 @@ import (
 // over shards, each with its lock and map. A prompt costs 32 bytes in its map,
 // 40 to 75 with the map's own room: a million stay below 100 MB.
 type ledger struct {
-	requests, answered, limited, errors, resets, hangs, garbage, aborted atomic.Int64
+	by [len(dialects)]counters
 
 	inFlight, maxInFlight atomic.Int64
 	first, last           atomic.Int64 // nanoseconds since 1970; 0 for never
@@ -18,6 +18,17 @@ type ledger struct {
 	prompts, repeated, maxAnswers atomic.Int64
 
 	shards [256]shard // by the key's first byte
+}
+
+// counters are how the requests of one dialect ended.
+type counters struct {
+	requests, answered, limited, errors, resets, hangs, garbage, aborted atomic.Int64
+}
+
+func (c *counters) reset() {
+	for _, n := range []*atomic.Int64{&c.requests, &c.answered, &c.limited, &c.errors, &c.resets, &c.hangs, &c.garbage, &c.aborted} {
+		n.Store(0)
+	}
 }
 
 type shard struct {
@@ -32,9 +43,9 @@ type tally struct {
 	attempts                    uint32 // admitted requests
 }
 
-// arrive counts a request from its first moment.
-func (l *ledger) arrive(now time.Time) {
-	l.requests.Add(1)
+// arrive counts a request from its first moment, for the dialect at that place.
+func (l *ledger) arrive(now time.Time, place int) {
+	l.by[place].requests.Add(1)
 	raise(&l.maxInFlight, l.inFlight.Add(1))
 	at := now.UnixNano()
 	if l.first.Load() == 0 {
@@ -62,14 +73,14 @@ func (l *ledger) refuse(k key) {
 }
 
 // limit counts a 429 for the rate; its request is counted elsewhere.
-func (l *ledger) limit(k key) {
-	l.limited.Add(1)
+func (l *ledger) limit(k key, place int) {
+	l.by[place].limited.Add(1)
 	l.update(k, func(t *tally) { t.limited++ })
 }
 
 // answer counts a complete answer to k.
-func (l *ledger) answer(k key) {
-	l.answered.Add(1)
+func (l *ledger) answer(k key, place int) {
+	l.by[place].answered.Add(1)
 	var n uint32
 	l.update(k, func(t *tally) {
 		t.answered++
@@ -112,10 +123,10 @@ func (l *ledger) reset() {
 		s.m = nil
 		s.mu.Unlock()
 	}
-	for _, n := range []*atomic.Int64{
-		&l.requests, &l.answered, &l.limited, &l.errors, &l.resets, &l.hangs, &l.garbage, &l.aborted,
-		&l.first, &l.last, &l.prompts, &l.repeated, &l.maxAnswers,
-	} {
+	for i := range l.by {
+		l.by[i].reset()
+	}
+	for _, n := range []*atomic.Int64{&l.first, &l.last, &l.prompts, &l.repeated, &l.maxAnswers} {
 		n.Store(0)
 	}
 	l.maxInFlight.Store(l.inFlight.Load())

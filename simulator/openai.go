@@ -13,45 +13,54 @@ import (
 // headers of "Debugging requests".
 type openAI struct{}
 
-func (openAI) match(r *http.Request) operation {
-	path := r.URL.Path
-	var op operation
-	method := http.MethodPost
+func (openAI) name() string { return "openai" }
+
+// match takes the paths with and without /v1: a base URL should end in it, and
+// not everybody's does.
+func (openAI) match(r *http.Request, path string) operation {
+	path = strings.TrimPrefix(path, "/v1")
 	switch {
-	case path == "/v1/chat/completions":
-		op = opGenerate
-	case path == "/v1/embeddings":
-		op = opEmbed
-	case path == "/v1/models", strings.HasPrefix(path, "/v1/models/"):
-		op, method = opLookup, http.MethodGet
-	default:
-		return opNone
+	case path == "/chat/completions":
+		return opGenerate.orMethod(r)
+	case path == "/embeddings":
+		return opEmbed.orMethod(r)
+	case path == "/models", strings.HasPrefix(path, "/models/"):
+		return opLookup.orMethod(r)
 	}
-	if r.Method != method {
-		return opMethod
-	}
-	return op
+	return opNone
 }
 
-func (openAI) credential(r *http.Request) bool {
+func (openAI) credential(r *http.Request) string { return bearer(r) }
+
+// bearer is the token of the Authorization header, empty for none.
+func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && token != ""
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return token
 }
 
 // openAIModels are those that a list of models names; any other name is
-// answered too, unless it begins with "no-such".
+// answered too, unless it holds "no-such".
 var openAIModels = [...]string{"gpt-4o", "gpt-4o-mini", "text-embedding-3-small"}
 
-func (openAI) appendLookup(b []byte, r *http.Request) ([]byte, *failure) {
-	id, single := strings.CutPrefix(r.URL.Path, "/v1/models/")
+func (openAI) appendLookup(b []byte, path string) ([]byte, *failure) {
+	return appendModels(b, path, openAIModels[:])
+}
+
+// appendModels is the list of models, or one of them, as OpenAI and Mistral
+// have it.
+func appendModels(b []byte, path string, all []string) ([]byte, *failure) {
+	_, id, single := strings.Cut(path, "/models/")
 	if single {
-		if id == "" || strings.HasPrefix(id, "no-such") {
+		if id == "" || isUnknownModel(id) {
 			return nil, &failure{kind: noModel, model: id, param: "model"}
 		}
 		return appendOpenAIModel(b, id), nil
 	}
 	b = append(b, `{"object":"list","data":[`...)
-	for i, id := range openAIModels {
+	for i, id := range all {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -71,10 +80,14 @@ var openAIVersion = []string{"2020-10-01"}
 func (openAI) headers(h http.Header, id uint64, took time.Duration) {
 	h["Openai-Version"] = openAIVersion
 	h["Openai-Processing-Ms"] = []string{strconv.FormatInt(took.Milliseconds(), 10)}
-	request := make([]byte, 0, 36)
-	request = append(request, "req_"...)
-	request = appendHex64(appendHex64(request, splitmix(id)), id)
-	h["X-Request-Id"] = []string{string(request)}
+	h["X-Request-Id"] = []string{requestID(id)}
+}
+
+// requestID is the name of a request in headers and errors.
+func requestID(id uint64) string {
+	name := make([]byte, 0, 36)
+	name = append(name, "req_"...)
+	return string(appendHex64(appendHex64(name, splitmix(id)), id))
 }
 
 func (openAI) rateHeaders(h http.Header, v *verdict) {
@@ -90,10 +103,14 @@ func (openAI) rateHeaders(h http.Header, v *verdict) {
 	}
 }
 
-// retryHeaders rounds up: whoever waits as long as it is told must pass.
 func (openAI) retryHeaders(h http.Header, wait time.Duration) {
-	h["Retry-After"] = []string{strconv.FormatInt(int64(ceil(wait, time.Second)/time.Second), 10)}
+	h["Retry-After"] = retryAfter(wait)
 	h["Retry-After-Ms"] = []string{strconv.FormatInt(ceil(wait, time.Millisecond).Milliseconds(), 10)}
+}
+
+// retryAfter rounds up: whoever waits as long as it is told must pass.
+func retryAfter(wait time.Duration) []string {
+	return []string{strconv.FormatInt(int64(ceil(wait, time.Second)/time.Second), 10)}
 }
 
 // openAIDuration is the form of x-ratelimit-reset-*: "12ms", "1s", "6m0s".

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -37,7 +38,7 @@ func (f *failure) openAI() openAIError {
 	case badJSON:
 		return openAIError{http.StatusBadRequest, "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)", openAIInvalid, "", ""}
 	case badMarker:
-		return openAIError{http.StatusBadRequest, "A [[simulate:CLASS]] or [[simulate:CLASS:N]] in the prompt is not understood. The classes are " + markerNames() + "; N is a whole number.", openAIInvalid, "messages", "unknown_marker"}
+		return openAIError{http.StatusBadRequest, markerSentence(), openAIInvalid, "messages", "unknown_marker"}
 	case bodyTooLarge:
 		return openAIError{http.StatusRequestEntityTooLarge, fmt.Sprintf("The request body is larger than %d bytes.", maxBody), openAIInvalid, "", ""}
 	case noCredential:
@@ -57,15 +58,33 @@ func (f *failure) openAI() openAIError {
 	case rateLimited:
 		return f.openAIRate()
 	case tooLarge:
-		limit, asked := f.tokens, f.tokens+1 // ordered by a marker
+		limit, asked := f.tokens, f.tokens+1 // ordered
 		if f.verdict != nil {
 			limit, asked = f.verdict.tokens.limit, f.verdict.tokensAsked
 		}
 		return openAIError{http.StatusTooManyRequests, fmt.Sprintf("Request too large for %s in organization org-simulator on tokens per min (TPM): Limit %d, Requested %d. The input or output tokens must be reduced in order to run successfully. %s", f.model, limit, asked, openAILimits), "tokens", "", "rate_limit_exceeded"}
+	case dayUsedUp:
+		message := fmt.Sprintf("Rate limit reached for %s in organization org-simulator on requests per day (RPD): Limit 10000, Used 10000, Requested 1. ", f.model)
+		if f.wait > 0 {
+			message += "Please try again in " + openAIDuration(f.wait) + ". "
+		}
+		return openAIError{http.StatusTooManyRequests, message + openAILimits, "requests", "", "rate_limit_exceeded"}
+	case spendLimit:
+		return openAIError{http.StatusTooManyRequests, "You have reached the spend limit of this organization. It can be raised at https://platform.openai.com/settings/organization/limits.", "insufficient_quota", "", "organization_spend_limit_exceeded"}
+	case blocked:
+		return openAIError{http.StatusBadRequest, "Your request was rejected as a result of our safety system. Your prompt may contain text that is not allowed by our safety system.", openAIInvalid, "", "content_policy_violation"}
+	case timedOut:
+		return openAIError{http.StatusRequestTimeout, "The request timed out. Please try again.", "server_error", "", ""}
+	case conflict:
+		return openAIError{http.StatusConflict, "The request conflicts with another one. Please try again.", openAIInvalid, "", ""}
 	case noCredit:
 		return openAIError{http.StatusTooManyRequests, "You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.", "insufficient_quota", "", "insufficient_quota"}
 	case serverError:
 		return openAIError{http.StatusInternalServerError, "The server had an error while processing your request. Sorry about that!", "server_error", "", ""}
+	case gatewayTimeout:
+		return openAIError{http.StatusGatewayTimeout, "The upstream server did not answer in time.", "server_error", "", ""}
+	case overloaded:
+		return openAIError{529, "The engine is currently overloaded, please try again later", "server_error", "", ""}
 	case unavailable:
 		return openAIError{http.StatusServiceUnavailable, "The engine is currently overloaded, please try again later", "server_error", "", ""}
 	}
@@ -73,15 +92,15 @@ func (f *failure) openAI() openAIError {
 	if message == "" {
 		message = "The request is invalid."
 	}
-	return openAIError{http.StatusBadRequest, message, openAIInvalid, f.param, f.code}
+	return openAIError{cmp.Or(f.status, http.StatusBadRequest), message, openAIInvalid, f.param, f.code}
 }
 
 // openAIRate names the limit that was reached in "type", as OpenAI does.
 func (f *failure) openAIRate() openAIError {
 	head := "Rate limit reached for " + f.model + " in organization org-simulator on "
 	v := f.verdict
-	if v == nil { // ordered by a marker
-		v = &verdict{bound: boundRequests, wait: time.Second}
+	if v == nil { // ordered
+		v = &verdict{bound: boundRequests, wait: cmp.Or(f.wait, time.Second)}
 	}
 	var message, kind string
 	switch v.bound {

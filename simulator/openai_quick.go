@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -34,7 +35,11 @@ func (q *quick) chat() (in openAIChat, ok bool) {
 			return q.integer(&in.MaxTokens)
 		case `"max_completion_tokens"`:
 			return q.integer(&in.MaxCompletionTokens)
-		case `"temperature"`, `"top_p"`, `"seed"`, `"n"`, `"presence_penalty"`, `"frequency_penalty"`:
+		case `"temperature"`:
+			return q.fraction(&in.Temperature)
+		case `"top_p"`:
+			return q.fraction(&in.TopP)
+		case `"seed"`, `"n"`, `"presence_penalty"`, `"frequency_penalty"`:
 			return q.number() != nil
 		case `"user"`:
 			_, ok := q.plain()
@@ -153,6 +158,48 @@ func (q *quick) integer(into **int) bool {
 		n = n*10 + int(c-'0')
 	}
 	*into = &n
+	return true
+}
+
+func (q *quick) fraction(into **float64) bool {
+	x, err := strconv.ParseFloat(string(q.number()), 64)
+	*into = &x
+	return err == nil
+}
+
+// skip passes over any value, of which it checks no more than it must to find
+// the end.
+func (q *quick) skip() bool {
+	q.space()
+	if q.i == len(q.b) {
+		return false
+	}
+	switch q.b[q.i] {
+	case '"':
+		return q.text() != nil
+	case '{', '[':
+		for depth := 0; q.i < len(q.b); {
+			switch q.b[q.i] {
+			case '"':
+				if q.text() == nil {
+					return false
+				}
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+			}
+			q.i++
+			if depth == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for q.i < len(q.b) && bytes.IndexByte([]byte(",}] \n\t\r"), q.b[q.i]) < 0 {
+		q.i++
+	}
 	return true
 }
 

@@ -11,18 +11,23 @@ import (
 )
 
 // openAIChat is as much of a chat completion's body as the simulator heeds;
-// n counts as 1 whatever it says, and all other fields are ignored.
+// n counts as 1 whatever it says, and the other fields of openAIFields are
+// ignored.
 type openAIChat struct {
 	Model               string          `json:"model"`
 	Messages            []openAIMessage `json:"messages"`
 	MaxTokens           *int            `json:"max_tokens"`
 	MaxCompletionTokens *int            `json:"max_completion_tokens"`
+	Temperature         *float64        `json:"temperature"`
+	TopP                *float64        `json:"top_p"`
+	Stop                json.RawMessage `json:"stop"`
 	Stream              bool            `json:"stream"`
 	Tools               []openAITool    `json:"tools"`
 	ToolChoice          json.RawMessage `json:"tool_choice"`
 	ResponseFormat      *struct {
 		Type       string `json:"type"`
 		JSONSchema struct {
+			Name   string          `json:"name"`
 			Schema json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
 	} `json:"response_format"`
@@ -34,13 +39,24 @@ type openAIMessage struct {
 }
 
 type openAITool struct {
+	Type     string `json:"type"`
 	Function struct {
 		Name       string          `json:"name"`
 		Parameters json.RawMessage `json:"parameters"`
 	} `json:"function"`
 }
 
-func (openAI) parse(_ *http.Request, op operation, body []byte) (request, *failure) {
+// openAIFields are those that the API takes; any other is refused. Source:
+// OpenAI's API reference, "Create chat completion".
+var openAIFields = setOf(
+	"audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens",
+	"messages", "metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty",
+	"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format",
+	"safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice",
+	"tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+)
+
+func (openAI) parse(_ *http.Request, _ string, op operation, body []byte) (request, *failure) {
 	if op == opEmbed {
 		return parseOpenAIEmbedding(body)
 	}
@@ -49,6 +65,9 @@ func (openAI) parse(_ *http.Request, op operation, body []byte) (request, *failu
 		in = openAIChat{}
 		if f := decodeOpenAI(body, &in); f != nil {
 			return request{}, f
+		}
+		if name, unknown := stranger(body, openAIFields); unknown {
+			return request{}, &failure{kind: badRequest, message: "Unrecognized request argument supplied: " + name}
 		}
 	}
 	return in.request()
@@ -72,7 +91,10 @@ func (in *openAIChat) request() (request, *failure) {
 		}
 	}
 	rq := request{model: in.Model}
-	var f *failure
+	f := in.checkSampling()
+	if f != nil {
+		return request{}, f
+	}
 	if rq.maxTokens, f = in.limit(); f != nil {
 		return request{}, f
 	}
@@ -83,6 +105,9 @@ func (in *openAIChat) request() (request, *failure) {
 		return request{}, f
 	}
 	if format := in.ResponseFormat; format != nil && strings.HasPrefix(format.Type, "json_") {
+		if format.Type == "json_schema" && format.JSONSchema.Name == "" {
+			return request{}, missing("response_format.json_schema.name")
+		}
 		rq.json = true
 		rq.schema = format.JSONSchema.Schema
 	}
@@ -94,6 +119,18 @@ func (in *openAIChat) request() (request, *failure) {
 func (in *openAIChat) readMessages(rq *request) *failure {
 	user := make([]string, 0, 4)
 	for i := range in.Messages {
+		role := in.Messages[i].Role
+		switch role {
+		case "system", "developer", "user", "assistant", "tool", "function":
+		case "":
+			return missing(fmt.Sprintf("messages[%d].role", i))
+		default:
+			param := fmt.Sprintf("messages[%d].role", i)
+			return &failure{
+				kind: badRequest, param: param, code: "invalid_value",
+				message: fmt.Sprintf("Invalid value: '%s'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.", role),
+			}
+		}
 		text, err := openAIText(in.Messages[i].Content)
 		if err != nil {
 			param := fmt.Sprintf("messages[%d].content", i)
@@ -103,7 +140,7 @@ func (in *openAIChat) readMessages(rq *request) *failure {
 			}
 		}
 		rq.promptTokens += tokensIn(text)
-		if in.Messages[i].Role == "user" {
+		if role == "user" {
 			user = append(user, text)
 		}
 	}
@@ -152,6 +189,11 @@ func (in *openAIChat) limit() (int, *failure) {
 	switch {
 	case n == nil:
 		return 0, nil
+	case name == "max_tokens" && wantsCompletionTokens(in.Model):
+		return 0, &failure{
+			kind: badRequest, param: name, code: "unsupported_parameter",
+			message: "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+		}
 	case *n < 1:
 		return 0, &failure{
 			kind: badRequest, param: name, code: "integer_below_min_value",
@@ -161,11 +203,62 @@ func (in *openAIChat) limit() (int, *failure) {
 	return *n, nil
 }
 
+// wantsCompletionTokens is whether a model refuses max_tokens. Source: OpenAI's
+// API reference, max_tokens.
+func wantsCompletionTokens(model string) bool {
+	for _, family := range [...]string{"o1", "o3", "o4", "gpt-5"} {
+		if rest, ok := strings.CutPrefix(model, family); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSampling refuses what no model takes.
+func (in *openAIChat) checkSampling() *failure {
+	for _, c := range [...]struct {
+		name  string
+		value *float64
+		most  float64
+	}{{"temperature", in.Temperature, 2}, {"top_p", in.TopP, 1}} {
+		if c.value == nil || *c.value >= 0 && *c.value <= c.most {
+			continue
+		}
+		side, bound := "above_max", fmt.Sprintf("above maximum value. Expected a value <= %v", c.most)
+		if *c.value < 0 {
+			side, bound = "below_min", "below minimum value. Expected a value >= 0"
+		}
+		return &failure{
+			kind: badRequest, param: c.name, code: "decimal_" + side + "_value",
+			message: fmt.Sprintf("Invalid '%s': decimal %s, but got %v instead.", c.name, bound, *c.value),
+		}
+	}
+	var stops []string
+	if len(in.Stop) > 0 && in.Stop[0] == '[' && json.Unmarshal(in.Stop, &stops) == nil && len(stops) > 4 {
+		return &failure{
+			kind: badRequest, param: "stop", code: "array_above_max_length",
+			message: fmt.Sprintf("Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length %d instead.", len(stops)),
+		}
+	}
+	return nil
+}
+
 // chosen is the tool that tool_choice makes the model call: the first for
 // "required", the named one for a function; nil for anything else.
 func (in *openAIChat) chosen() (*tool, *failure) {
-	if len(in.ToolChoice) == 0 {
+	for i := range in.Tools {
+		if t := &in.Tools[i]; t.Type == "function" && t.Function.Name == "" {
+			return nil, missing(fmt.Sprintf("tools[%d].function.name", i))
+		}
+	}
+	switch {
+	case len(in.ToolChoice) == 0 || string(in.ToolChoice) == "null":
 		return nil, nil
+	case len(in.Tools) == 0 && string(in.ToolChoice) != `"none"`:
+		return nil, &failure{
+			kind: badRequest, param: "tool_choice",
+			message: "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+		}
 	}
 	var choice struct {
 		Type     string `json:"type"`

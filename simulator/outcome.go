@@ -9,6 +9,7 @@ import (
 type outcome struct {
 	act  act
 	kind failureKind // of actFail
+	mute bool        // a refusal does not say how long to wait
 }
 
 type act int
@@ -23,10 +24,13 @@ const (
 	actHang         // nothing, until the client leaves
 	actCut          // half a body that claims to be whole
 	actTruncate     // half a body, then the connection is closed
+	actNothing      // 200 and no body
 	actHTML         // 200 and a page instead of JSON
+	actSSE          // 200 and an error as an event of a stream
+	actError200     // 200 and the JSON of an error
 )
 
-func fails(kind failureKind) outcome { return outcome{actFail, kind} }
+func fails(kind failureKind) outcome { return outcome{act: actFail, kind: kind} }
 
 // decide is a pure function of (seed, prompt, attempt): markers first, then
 // the shares.
@@ -47,6 +51,14 @@ func (c *Config) decide(rq *request, attempt uint32) outcome {
 	}
 	if u -= c.Hang; u < c.Garbage {
 		return outcome{act: [...]act{actCut, actTruncate, actHTML}[variant%3]}
+	}
+	u -= c.Garbage
+	for _, f := range c.Faults {
+		if u < f.Share {
+			o, _ := classNamed(f.Class) // Validate knows it
+			return o
+		}
+		u -= f.Share
 	}
 	return outcome{act: actAnswer}
 }

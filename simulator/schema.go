@@ -56,7 +56,7 @@ func (g *generator) append(b []byte, s *schema, depth int) []byte {
 	case len(s.OneOf) > 0:
 		return g.append(b, s.OneOf[0], depth+1)
 	}
-	switch s.kind() {
+	switch strings.ToLower(s.kind()) { // Google writes types in capitals
 	case "string":
 		return appendString(b, g.key)
 	case "integer", "number":

@@ -16,23 +16,7 @@ import (
 // Each request ends as exactly one of answered, rate_limited, errors, resets,
 // hangs, garbage and aborted, so at rest those seven add up to requests.
 type Stats struct {
-	Requests int64 `json:"requests"`
-	// Answered were given a complete answer, also a refusal or an empty one:
-	// what a provider would bill. The client may have left while it was sent.
-	Answered int64 `json:"answered"`
-	// RateLimited got 429 for the rate, also by [[simulate:429]].
-	RateLimited int64 `json:"rate_limited"`
-	// Errors got any other status than 200.
-	Errors int64 `json:"errors"`
-	// Resets had their connection reset.
-	Resets int64 `json:"resets"`
-	// Hangs were left without an answer, counted from the moment they hang.
-	Hangs int64 `json:"hangs"`
-	// Garbage got 200 and a body that is no answer.
-	Garbage int64 `json:"garbage"`
-	// Aborted had clients that left before their answer; hangs are not among
-	// them.
-	Aborted int64 `json:"aborted"`
+	Counts
 
 	InFlight    int64 `json:"in_flight"`
 	MaxInFlight int64 `json:"max_in_flight"` // refused ones were in flight too
@@ -47,6 +31,49 @@ type Stats struct {
 	// is one.
 	FirstRequestAt time.Time `json:"first_request_at,omitzero"`
 	LastRequestAt  time.Time `json:"last_request_at,omitzero"`
+
+	// ByDialect has the counts of each dialect that was spoken: openai,
+	// anthropic, gemini, mistral. They add up to those above.
+	ByDialect map[string]Counts `json:"by_dialect,omitempty"`
+}
+
+// Counts are requests and how they ended.
+type Counts struct {
+	Requests int64 `json:"requests"`
+	// Answered were given a complete answer, also a refusal or an empty one:
+	// what a provider would bill. The client may have left while it was sent.
+	Answered int64 `json:"answered"`
+	// RateLimited got 429 for the rate, also where it was ordered.
+	RateLimited int64 `json:"rate_limited"`
+	// Errors got any other error.
+	Errors int64 `json:"errors"`
+	// Resets had their connection reset.
+	Resets int64 `json:"resets"`
+	// Hangs were left without an answer, counted from the moment they hang.
+	Hangs int64 `json:"hangs"`
+	// Garbage got 200 and a body that is no answer.
+	Garbage int64 `json:"garbage"`
+	// Aborted had clients that left before their answer; hangs are not among
+	// them.
+	Aborted int64 `json:"aborted"`
+}
+
+func (c *counters) counts() Counts {
+	return Counts{
+		Requests: c.requests.Load(), Answered: c.answered.Load(), RateLimited: c.limited.Load(), Errors: c.errors.Load(),
+		Resets: c.resets.Load(), Hangs: c.hangs.Load(), Garbage: c.garbage.Load(), Aborted: c.aborted.Load(),
+	}
+}
+
+func (c *Counts) add(more Counts) {
+	c.Requests += more.Requests
+	c.Answered += more.Answered
+	c.RateLimited += more.RateLimited
+	c.Errors += more.Errors
+	c.Resets += more.Resets
+	c.Hangs += more.Hangs
+	c.Garbage += more.Garbage
+	c.Aborted += more.Aborted
 }
 
 // PromptStats is what the server saw of one prompt.
@@ -60,15 +87,7 @@ type PromptStats struct {
 // be some requests apart from each other.
 func (s *Server) Stats() Stats {
 	l := &s.ledger
-	return Stats{
-		Requests:             l.requests.Load(),
-		Answered:             l.answered.Load(),
-		RateLimited:          l.limited.Load(),
-		Errors:               l.errors.Load(),
-		Resets:               l.resets.Load(),
-		Hangs:                l.hangs.Load(),
-		Garbage:              l.garbage.Load(),
-		Aborted:              l.aborted.Load(),
+	st := Stats{
 		InFlight:             l.inFlight.Load(),
 		MaxInFlight:          l.maxInFlight.Load(),
 		Prompts:              l.prompts.Load(),
@@ -77,6 +96,18 @@ func (s *Server) Stats() Stats {
 		FirstRequestAt:       moment(&l.first),
 		LastRequestAt:        moment(&l.last),
 	}
+	for i, d := range dialects {
+		c := l.by[i].counts()
+		if c == (Counts{}) {
+			continue
+		}
+		st.add(c)
+		if st.ByDialect == nil {
+			st.ByDialect = map[string]Counts{}
+		}
+		st.ByDialect[d.name()] = c
+	}
+	return st
 }
 
 // PromptStats returns the counts of one prompt, all 0 for one never seen.
@@ -101,8 +132,13 @@ func moment(n *atomic.Int64) time.Time {
 //	GET  /_stats?prompts=true  Stats and "by_prompt": {PromptKey: PromptStats}
 //	GET  /_stats?prompt=KEY    PromptStats
 //	POST /_reset               204; zeroes the counts, attempts and limits
+//	POST /_weather             sets the weather: a Weather, or a list of them
+//	DELETE /_weather           makes it fair
+//	GET  /_weather             the list of what was set, as the other two answer too
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
+	case "GET /_weather", "POST /_weather", "DELETE /_weather":
+		s.serveWeather(w, r)
 	case "POST /_reset":
 		s.ledger.reset()
 		s.gate.reset()
@@ -110,7 +146,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	case "GET /_stats":
 		s.serveStats(w, r)
 	default:
-		http.Error(w, "The simulator's own routes are GET /_stats and POST /_reset.", http.StatusNotFound)
+		http.Error(w, "The simulator's own routes are GET /_stats, POST /_reset, and GET, POST and DELETE /_weather.", http.StatusNotFound)
 	}
 }
 

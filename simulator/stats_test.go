@@ -52,9 +52,11 @@ func TestStatsOverHTTP(t *testing.T) {
 		}
 		strict(t, get("/_stats?prompts=true"), &got)
 		want := got
+		counts := Counts{Requests: 6, Answered: 5, RateLimited: 1}
 		want.Stats = Stats{
-			Requests: 6, Answered: 5, RateLimited: 1, MaxInFlight: 1, Prompts: 3,
+			Counts: counts, MaxInFlight: 1, Prompts: 3,
 			AnsweredMoreThanOnce: 2, MaxAnswersPerPrompt: 3, FirstRequestAt: first, LastRequestAt: last,
+			ByDialect: map[string]Counts{"openai": counts},
 		}
 		want.ByPrompt = map[string]PromptStats{
 			PromptKey("a"): {Requests: 3, Answered: 3}, PromptKey("b"): {Requests: 2, Answered: 2},
@@ -146,7 +148,7 @@ func TestLedgerMemory(t *testing.T) {
 		var k key
 		binary.BigEndian.PutUint64(k[:], splitmix(i))
 		l.attempt(k)
-		l.answer(k)
+		l.answer(k, openAIPlace)
 	}
 	used := heap() - before
 	t.Logf("%d MB", used>>20)

@@ -37,6 +37,8 @@ func TestSimulate(t *testing.T) {
 func TestSimulateMistakes(t *testing.T) {
 	exec(t, nil, "simulate", "--errors", "2", "--rpm=-1").wantSentence(t, 1, "--errors must be a share", "--rpm must not be negative")
 	exec(t, nil, "simulate", "--latency", "soon").wantSentence(t, 1, "--latency: needs a time span")
+	exec(t, nil, "simulate", "--fault", "429=0.2", "--fault", "teapot=0.1,503=2").wantSentence(t, 1, `--fault knows no class "teapot"; the classes are 400, `, "--fault 503 must be a share")
+	exec(t, nil, "simulate", "--fault", "429").wantSentence(t, 1, "--fault")
 	exec(t, nil, "simulate", "--limit-kind", "leaky").wantSentence(t, 1, "--limit-kind must be bucket, fixed or sliding")
 	s := start(t, nil, "simulate", "--addr", "127.0.0.1:0")
 	addr := strings.TrimPrefix(s.url, "http://")
