@@ -21,7 +21,9 @@ func (anthropic) appendAnswer(b []byte, rq *request, a *answer, id uint64) []byt
 	b = strconv.AppendInt(b, int64(rq.promptTokens), 10)
 	b = append(b, `,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":`...)
 	b = strconv.AppendInt(b, int64(a.tokens), 10)
-	return append(b, `,"service_tier":"standard"}}`...)
+	b = append(b, `,"output_tokens_details":{"thinking_tokens":`...)
+	b = strconv.AppendInt(b, int64(a.reasoning), 10)
+	return append(b, `},"server_tool_use":null,"service_tier":"standard","inference_geo":"not_available","speed":"standard"},"container":null,"diagnostics":null}`...)
 }
 
 // appendAnthropicContent appends the blocks of the answer. Tokens that were
@@ -34,13 +36,14 @@ func appendAnthropicContent(b []byte, rq *request, a *answer) []byte {
 		b = append(b, `","name":`...)
 		b = appendString(b, a.tool)
 		b = append(b, `,"input":`...)
-		return append(appendObject(b, a.text), '}')
+		b = appendObject(b, a.text)
+		return append(b, `,"caller":{"type":"direct"}}`...)
 	case a.text == "" || a.finish == finishRefusal:
 		return b
 	}
 	b = append(b, `{"type":"text","text":`...)
 	b = appendString(b, a.text)
-	return append(b, '}')
+	return append(b, `,"citations":null}`...)
 }
 
 // appendObject appends the JSON of a tool's arguments where an object is
