@@ -10,10 +10,10 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long outside install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean
+.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## The binary, bin/promptforge
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/promptforge ./cmd/promptforge
@@ -39,7 +39,11 @@ sdk: install ## The Python and TypeScript packages, into bin/sdk
 	tools/sdk-python.sh
 	tools/sdk-typescript.sh
 
-check: test lint proto generated breaking outside fuzz ## Everything that CI checks
+sdk-conformance: ## The simulator and the dialects against the providers' official SDKs
+	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
+	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
+
+check: test lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...

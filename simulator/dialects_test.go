@@ -19,21 +19,25 @@ type talk struct {
 // talks are in the order openai, anthropic, gemini, mistral.
 var talks = []talk{
 	{
-		"openai", "/v1/chat/completions", "gpt-4o", [][2]string{{"Authorization", "Bearer sk-any"}},
+		"openai", "/v1/chat/completions", "gpt-4o",
+		[][2]string{{"Authorization", "Bearer sk-any"}},
 		func(c string) string { return `{"model":"gpt-4o","messages":[{"role":"user","content":` + c + `}]}` }, "choices.0.message.content",
 	},
 	{
-		"anthropic", "/v1/messages", "claude-sonnet-4-5", [][2]string{{"X-Api-Key", "sk-any"}, {"Anthropic-Version", "2023-06-01"}},
+		"anthropic", "/v1/messages", "claude-sonnet-4-5",
+		[][2]string{{"X-Api-Key", "sk-any"}, {"Anthropic-Version", "2023-06-01"}},
 		func(c string) string {
 			return `{"model":"claude-sonnet-4-5","max_tokens":4096,"messages":[{"role":"user","content":` + c + `}]}`
 		}, "content.0.text",
 	},
 	{
-		"gemini", "/v1beta/models/gemini-2.5-flash:generateContent", "gemini-2.5-flash", [][2]string{{"X-Goog-Api-Key", "any"}},
+		"gemini", "/v1beta/models/gemini-2.5-flash:generateContent", "gemini-2.5-flash",
+		[][2]string{{"X-Goog-Api-Key", "any"}},
 		func(c string) string { return `{"contents":[{"role":"user","parts":[{"text":` + c + `}]}]}` }, "candidates.0.content.parts.0.text",
 	},
 	{
-		"mistral", "/v1/chat/completions", "mistral-large-latest", [][2]string{{"Authorization", "Bearer any"}},
+		"mistral", "/v1/chat/completions", "mistral-large-latest",
+		[][2]string{{"Authorization", "Bearer any"}},
 		func(c string) string {
 			return `{"model":"mistral-large-latest","messages":[{"role":"user","content":` + c + `}]}`
 		}, "choices.0.message.content",
@@ -178,7 +182,7 @@ func TestClassesOfAllDialects(t *testing.T) {
 		{"context_length", [4]want{{400, "context_length_exceeded"}, {400, "prompt is too long"}, {400, "exceeds the maximum number of tokens"}, {400, "too large for model"}}},
 		{"413", [4]want{{413, "invalid_request_error"}, {413, "request_too_large"}, {400, "payload size exceeds"}, {413, "size limit"}}},
 		{"blocked", [4]want{{400, "content_policy_violation"}, {400, "content filtering policy"}, {200, "PROHIBITED_CONTENT"}, {403, "guardrail"}}},
-		{"too_large", [4]want{{429, "Request too large"}, {429, "rate_limit_error"}, {429, "RESOURCE_EXHAUSTED"}, {429, "Request too large"}}},
+		{"too_large", [4]want{{429, "Request too large"}, {429, "rate_limit_error"}, {429, "RESOURCE_EXHAUSTED"}, {429, "rate_limited"}}},
 		{"401", [4]want{{401, "invalid_api_key"}, {401, "authentication_error"}, {400, "API_KEY_INVALID"}, {401, "Unauthorized"}}},
 		{"403", [4]want{{403, "request_forbidden"}, {403, "permission_error"}, {403, "PERMISSION_DENIED"}, {403, "Forbidden"}}},
 		{"unknown_model", [4]want{{404, "model_not_found"}, {404, "not_found_error"}, {404, "NOT_FOUND"}, {400, "invalid_model"}}},

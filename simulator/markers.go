@@ -17,7 +17,7 @@ var markers = []struct {
 	{"context_length", fails(tooLong)}, // 400, the prompt is longer than the model takes
 	{"413", fails(bodyTooLarge)},       // the body is larger than the provider takes
 	{"blocked", fails(blocked)},        // a filter refuses the prompt; 200 at Gemini
-	{"too_large", fails(tooLarge)},     // 429 that no waiting helps
+	{"too_large", fails(tooLarge)},     // 429 that no waiting helps; OpenAI alone says so
 	// Of the account.
 	{"401", fails(badCredential)},                                        // the credential is wrong; 400 at Gemini
 	{"403", fails(forbidden)},                                            // the credential may not

@@ -56,13 +56,11 @@ func (f *failure) mistral() mistralError {
 		return mistralError{http.StatusBadRequest, fmt.Sprintf("Prompt contains %d tokens and 0 draft tokens, too large for model with 131072 maximum context length", 131072+f.tokens), mistralInvalid, "3051", ""}
 	case blocked:
 		return mistralError{http.StatusForbidden, "The request was blocked by a guardrail.", "guardrail_violation", "", ""}
-	case rateLimited:
+	case rateLimited, tooLarge: // it has no words of its own for the latter
 		if f.verdict != nil && f.verdict.bound == boundConcurrency {
 			return mistralError{http.StatusTooManyRequests, "Service tier capacity exceeded for this model.", "service_tier_capacity_exceeded", "3505", ""}
 		}
 		return mistralError{http.StatusTooManyRequests, "Rate limit exceeded", "rate_limited", "1300", ""}
-	case tooLarge:
-		return mistralError{http.StatusTooManyRequests, "Request too large: it has more tokens than the limit of a minute", "rate_limited", "1300", ""}
 	case dayUsedUp:
 		return mistralError{http.StatusTooManyRequests, "Requests per day limit exceeded", "rate_limited", "1300", ""}
 	case noCredit:
