@@ -152,18 +152,20 @@ func (in *anthropicChat) readMessages(rq *request) *failure {
 		if f != nil {
 			return f
 		}
-		now := map[string]bool{}
+		now, result := map[string]bool{}, false
 		for j, b := range blocks {
 			if b.Type == "tool_use" {
 				now[b.ID] = true
 			}
+			result = result || b.Type == "tool_result"
 			if b.Type == "tool_result" && !called[b.ToolUseID] {
 				return refused("%s.content.%d: unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must have a corresponding `tool_use` block in the previous message.", at, j, b.ToolUseID)
 			}
 		}
 		called = now
 		rq.promptTokens += tokensIn(text)
-		if m.Role == "user" {
+		// What a tool answered is a message of its own in other dialects.
+		if m.Role == "user" && (text != "" || !result) {
 			user = append(user, text)
 		}
 	}

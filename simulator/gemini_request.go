@@ -144,7 +144,7 @@ func (gemini) parse(_ *http.Request, path string, _ operation, body []byte) (req
 	top := g.fields("", whole, geminiFields)
 	g.contents(top["contents"], &rq)
 	if v := top["systemInstruction"]; v != nil {
-		_, texts := g.content("system_instruction", v)
+		_, texts, _ := g.content("system_instruction", v)
 		rq.promptTokens += tokensIn(strings.Join(texts, "\n"))
 	}
 	g.config(top["generationConfig"], &rq)
@@ -161,12 +161,15 @@ func (g *geminiReader) contents(v any, rq *request) {
 	}
 	var user []string
 	for i, v := range contents {
-		role, texts := g.content(fmt.Sprintf("contents[%d]", i), v)
+		role, texts, result := g.content(fmt.Sprintf("contents[%d]", i), v)
 		text := strings.Join(texts, "\n")
 		rq.promptTokens += tokensIn(text)
 		switch role {
 		case "", "user":
-			user = append(user, text)
+			// What a function answered is a message of its own in other dialects.
+			if len(texts) > 0 || !result {
+				user = append(user, text)
+			}
 		case "model", "function":
 		default:
 			g.fail(refused("Please use a valid role: user, model."))
@@ -175,8 +178,9 @@ func (g *geminiReader) contents(v any, rq *request) {
 	rq.prompt = strings.Join(user, "\n")
 }
 
-// content is the role and the texts of a content's parts.
-func (g *geminiReader) content(at string, v any) (role string, texts []string) {
+// content is the role and the texts of a content's parts, and whether one is
+// what a function answered.
+func (g *geminiReader) content(at string, v any) (role string, texts []string, result bool) {
 	c := g.fields(at, v, geminiContentFields)
 	parts := g.list(at+".parts", c["parts"])
 	if len(parts) == 0 {
@@ -187,6 +191,9 @@ func (g *geminiReader) content(at string, v any) (role string, texts []string) {
 		p := g.fields(at, v, geminiPartFields)
 		if len(p) == 0 {
 			g.fail(refused("* GenerateContentRequest.%s.data: required oneof field 'data' must have one initialized field\n", at))
+		}
+		if _, ok := p["functionResponse"]; ok {
+			result = true
 		}
 		if v, ok := p["text"]; ok {
 			texts = append(texts, g.text(at+".text", v))
@@ -208,7 +215,7 @@ func (g *geminiReader) content(at string, v any) (role string, texts []string) {
 			}
 		}
 	}
-	return g.text(at+".role", c["role"]), texts
+	return g.text(at+".role", c["role"]), texts, result
 }
 
 func (g *geminiReader) config(v any, rq *request) {
