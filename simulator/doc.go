@@ -1,6 +1,7 @@
-// Package simulator is a stand-in for an LLM provider: an http.Handler that
-// answers in a real provider's dialect, with limits, latencies and faults to
-// order. The demo, the tests and the benchmarks send their prompts to it.
+// Package simulator is a stand-in for LLM providers: an http.Handler that
+// answers in the dialects of OpenAI, Anthropic, Gemini and Mistral, with limits,
+// latencies and faults to order. The demo, the tests and the benchmarks send
+// their prompts to it. docs/simulator.md describes it for those who run it.
 //
 // Every answer depends on its prompt alone and names it ([PromptKey]), so that
 // a test can tell whose answer it holds. Every fault is a hash of (seed,
@@ -17,6 +18,9 @@
 // "[[simulate:500:1]][[simulate:429:3]]" gives a 500, two 429 and an answer.
 // The classes stand in markers.go, the one place to add another; a class that
 // is not there is refused with 400, so that a typo cannot pass as an answer.
+//
+// What happens to all prompts, and can begin and end while the server runs, is
+// its weather ([Server.SetWeather], POST /_weather).
 //
 // # Stopping
 //

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -43,4 +45,58 @@ func TestSimulateMistakes(t *testing.T) {
 	s := start(t, nil, "simulate", "--addr", "127.0.0.1:0")
 	addr := strings.TrimPrefix(s.url, "http://")
 	exec(t, nil, "simulate", "--addr", addr).wantSentence(t, 1, "--addr "+addr, "in use")
+}
+
+// The page on the simulator tells of every class, and so does the help.
+func TestSimulatorIsDescribed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := exec(t, nil, "simulate", "--help").stdout
+	for _, class := range simulator.Classes() {
+		if !strings.Contains(string(page), "`"+class+"`") {
+			t.Errorf("docs/simulator.md does not tell of %s", class)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(help), " "), " "+class+"") {
+			t.Errorf("the help does not name %s", class)
+		}
+	}
+}
+
+// A live outage begins and ends by a request, and the binary says so.
+func TestSimulateWeather(t *testing.T) {
+	s := start(t, nil, "simulate", "--addr", "127.0.0.1:0", "--latency", "0", "--fault", "413=0.5", "--fault", "504=0.5")
+	post := func(path, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Goog-Api-Key", "any")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	ask := func(i int) int {
+		return post("/v1beta/models/m:generateContent", fmt.Sprintf(`{"contents":[{"parts":[{"text":"%d"}]}]}`, i))
+	}
+	seen := map[int]int{}
+	for i := range 40 {
+		seen[ask(i)]++
+	}
+	if len(seen) != 2 || seen[400] < 5 || seen[504] < 5 { // 400 is how Gemini says 413
+		t.Errorf("the shares gave %v", seen)
+	}
+	if got := post("/_weather", `{"class":"529"}`); got != 200 {
+		t.Errorf("the weather: %d", got)
+	}
+	if got := ask(1); got != 529 {
+		t.Errorf("in the storm: %d", got)
+	}
+	if got := post("/_weather", `[]`); got != 200 || ask(1) == 529 {
+		t.Errorf("after it: %d", got)
+	}
 }
