@@ -36,7 +36,7 @@ func TestOpenAIErrorsDecode(t *testing.T) {
 		"413": {413, "invalid_request_error", ""}, "blocked": {400, "invalid_request_error", "content_policy_violation"},
 		"too_large": {429, "tokens", "rate_limit_exceeded"}, "401": {401, "invalid_request_error", "invalid_api_key"},
 		"403": {403, "request_forbidden", "unsupported_country_region_territory"}, "unknown_model": {404, "invalid_request_error", "model_not_found"},
-		"insufficient_quota": {429, "insufficient_quota", "insufficient_quota"}, "spend_limit": {429, "insufficient_quota", "organization_spend_limit_exceeded"},
+		"insufficient_quota": {429, "insufficient_quota", "insufficient_quota"}, "spend_limit": {429, "insufficient_quota", "organization_spend_limit_exceeded"}, "402": {402, "insufficient_quota", "402"},
 		"day_quota": {429, "requests", "rate_limit_exceeded"}, "429": {429, "requests", "rate_limit_exceeded"}, "429_silent": {429, "requests", "rate_limit_exceeded"},
 		"408": {408, "server_error", ""}, "409": {409, "invalid_request_error", ""}, "500": {500, "server_error", ""}, "502": {502, "", ""},
 		"503": {503, "server_error", ""}, "504": {504, "server_error", ""}, "529": {529, "server_error", ""},
@@ -71,7 +71,7 @@ func TestMistralErrorsDecode(t *testing.T) {
 	client := w.mistral()
 	statuses := map[string]int{
 		"400": 400, "context_length": 400, "413": 413, "blocked": 403, "too_large": 429, "401": 401, "403": 403, "unknown_model": 400,
-		"insufficient_quota": 402, "spend_limit": 403, "day_quota": 429, "429": 429, "429_silent": 429, "408": 408, "409": 409,
+		"insufficient_quota": 402, "402": 402, "spend_limit": 403, "day_quota": 429, "429": 429, "429_silent": 429, "408": 408, "409": 409,
 		"500": 500, "502": 502, "503": 503, "504": 504, "529": 529,
 	}
 	for class, status := range statuses {
@@ -96,7 +96,7 @@ func TestAnthropicErrorsDecode(t *testing.T) {
 		"400": {400, "invalid_request_error"}, "context_length": {400, "invalid_request_error"}, "413": {413, "request_too_large"},
 		"blocked": {400, "invalid_request_error"}, "too_large": {429, "rate_limit_error"}, "401": {401, "authentication_error"},
 		"403": {403, "permission_error"}, "unknown_model": {404, "not_found_error"}, "insufficient_quota": {400, "invalid_request_error"},
-		"spend_limit": {429, "rate_limit_error"}, "day_quota": {429, "rate_limit_error"}, "429": {429, "rate_limit_error"},
+		"402": {402, "billing_error"}, "spend_limit": {429, "rate_limit_error"}, "day_quota": {429, "rate_limit_error"}, "429": {429, "rate_limit_error"},
 		"429_silent": {429, "rate_limit_error"}, "408": {408, "timeout_error"}, "409": {409, "invalid_request_error"}, "500": {500, "api_error"},
 		"502": {502, ""}, "503": {503, "api_error"}, "504": {504, "timeout_error"}, "529": {529, "overloaded_error"},
 	}
@@ -138,7 +138,7 @@ func TestGeminiErrorsDecode(t *testing.T) {
 	table := map[string]want{
 		"400": {400, "INVALID_ARGUMENT", 0}, "context_length": {400, "INVALID_ARGUMENT", 0}, "413": {400, "INVALID_ARGUMENT", 0},
 		"too_large": {429, "RESOURCE_EXHAUSTED", 0}, "401": {400, "INVALID_ARGUMENT", 2}, "403": {403, "PERMISSION_DENIED", 0},
-		"unknown_model": {404, "NOT_FOUND", 0}, "insufficient_quota": {429, "RESOURCE_EXHAUSTED", 0}, "spend_limit": {429, "RESOURCE_EXHAUSTED", 0},
+		"unknown_model": {404, "NOT_FOUND", 0}, "insufficient_quota": {429, "RESOURCE_EXHAUSTED", 0}, "402": {402, "FAILED_PRECONDITION", 0}, "spend_limit": {429, "RESOURCE_EXHAUSTED", 0},
 		"day_quota": {429, "RESOURCE_EXHAUSTED", 3}, "429": {429, "RESOURCE_EXHAUSTED", 3}, "429_silent": {429, "RESOURCE_EXHAUSTED", 0},
 		"408": {408, "DEADLINE_EXCEEDED", 0}, "409": {409, "ABORTED", 0}, "500": {500, "INTERNAL", 0}, "502": {502, "502 Bad Gateway", 0},
 		"503": {503, "UNAVAILABLE", 0}, "504": {504, "DEADLINE_EXCEEDED", 0}, "529": {529, "UNAVAILABLE", 0},

@@ -195,7 +195,7 @@ func TestClassesAreKnown(t *testing.T) {
 	usual := map[string]provider.Class{
 		"400": provider.Terminal, "context_length": provider.Terminal, "413": provider.Terminal, "blocked": provider.Terminal,
 		"too_large": provider.TooLarge, "401": provider.Fatal, "403": provider.Fatal, "unknown_model": provider.Fatal,
-		"insufficient_quota": provider.Fatal, "spend_limit": provider.Fatal, "day_quota": provider.UsedUp,
+		"insufficient_quota": provider.Fatal, "402": provider.Fatal, "spend_limit": provider.Fatal, "day_quota": provider.UsedUp,
 		"429": provider.SlowDown, "429_silent": provider.SlowDown,
 		"408": provider.Transient, "409": provider.Transient, "500": provider.Transient, "502": provider.Transient,
 		"503": provider.Transient, "504": provider.Transient, "529": provider.Transient, "reset": provider.Transient,

@@ -65,6 +65,8 @@ func (f *failure) anthropic() anthropicError {
 		return anthropicError{http.StatusTooManyRequests, "rate_limit_error", "Number of request tokens has exceeded your daily rate limit (https://docs.claude.com/en/api/rate-limits); see the response headers for current usage. Please reduce the prompt length or the maximum tokens requested, or try again later.", ""}
 	case noCredit:
 		return invalid("Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.")
+	case unpaid:
+		return anthropicError{http.StatusPaymentRequired, "billing_error", "There is an issue with your billing or payment information. Please check your payment details.", ""}
 	case spendLimit:
 		return anthropicError{http.StatusTooManyRequests, "rate_limit_error", "This organization has reached its monthly spend limit.", `{"error_code":"enforced_spend_limit_reached"}`}
 	case timedOut:

@@ -187,6 +187,7 @@ func TestClassesOfAllDialects(t *testing.T) {
 		{"403", [4]want{{403, "request_forbidden"}, {403, "permission_error"}, {403, "PERMISSION_DENIED"}, {403, "Forbidden"}}},
 		{"unknown_model", [4]want{{404, "model_not_found"}, {404, "not_found_error"}, {404, "NOT_FOUND"}, {400, "invalid_model"}}},
 		{"insufficient_quota", [4]want{{429, "insufficient_quota"}, {400, "credit balance is too low"}, {429, "prepayment credits are depleted"}, {402, "Payment required"}}},
+		{"402", [4]want{{402, "Insufficient credits"}, {402, "billing_error"}, {402, "FAILED_PRECONDITION"}, {402, "Payment required"}}},
 		{"spend_limit", [4]want{{429, "organization_spend_limit_exceeded"}, {429, "enforced_spend_limit_reached"}, {429, "monthly spending cap"}, {403, "usage limit reached"}}},
 		{"day_quota", [4]want{{429, "requests per day (RPD)"}, {429, "daily rate limit"}, {429, "PerDay"}, {429, "per day"}}},
 		{"429", [4]want{{429, "rate_limit_exceeded"}, {429, "rate_limit_error"}, {429, "PerMinute"}, {429, "rate_limited"}}},

@@ -37,6 +37,7 @@ const (
 	tooLarge                   // over the limit all by itself
 	dayUsedUp                  // the day's quota is used up
 	noCredit                   // the credit is used up
+	unpaid                     // the same, said with the status that there is for it
 	spendLimit                 // a limit of money that somebody set is reached
 	timedOut                   // the provider waited too long for something
 	conflict                   // two things met that should not

@@ -78,6 +78,8 @@ func (f *failure) gemini() geminiError {
 		return f.geminiQuota("generate_content_free_tier_requests", "GenerateRequestsPerDayPerProjectPerModel-FreeTier", 250)
 	case noCredit:
 		return geminiError{http.StatusTooManyRequests, geminiExhausted, "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project and billing.", nil}
+	case unpaid:
+		return geminiError{http.StatusPaymentRequired, "FAILED_PRECONDITION", "Billing is not enabled for this project.", nil}
 	case spendLimit:
 		return geminiError{http.StatusTooManyRequests, geminiExhausted, "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend to manage your project spend cap.", nil}
 	case timedOut, gatewayTimeout:

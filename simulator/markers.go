@@ -19,10 +19,11 @@ var markers = []struct {
 	{"blocked", fails(blocked)},        // a filter refuses the prompt; 200 at Gemini
 	{"too_large", fails(tooLarge)},     // 429 that no waiting helps; OpenAI alone says so
 	// Of the account.
-	{"401", fails(badCredential)},                                        // the credential is wrong; 400 at Gemini
-	{"403", fails(forbidden)},                                            // the credential may not
-	{"unknown_model", fails(noModel)},                                    // 404; 400 at Mistral
-	{"insufficient_quota", fails(noCredit)},                              // the credit is used up: 429, 400 at Anthropic, 402 at Mistral
+	{"401", fails(badCredential)},           // the credential is wrong; 400 at Gemini
+	{"403", fails(forbidden)},               // the credential may not
+	{"unknown_model", fails(noModel)},       // 404; 400 at Mistral
+	{"insufficient_quota", fails(noCredit)}, // the credit is used up: 429, 400 at Anthropic, 402 at Mistral
+	{"402", fails(unpaid)},
 	{"spend_limit", fails(spendLimit)},                                   // a limit of money is reached: 429, 403 at Mistral
 	{"day_quota", fails(dayUsedUp)},                                      // 429, the day's quota is used up
 	{"429", fails(rateLimited)},                                          // slow down; counted as an attempt, unlike a real one

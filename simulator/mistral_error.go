@@ -63,7 +63,7 @@ func (f *failure) mistral() mistralError {
 		return mistralError{http.StatusTooManyRequests, "Rate limit exceeded", "rate_limited", "1300", ""}
 	case dayUsedUp:
 		return mistralError{http.StatusTooManyRequests, "Requests per day limit exceeded", "rate_limited", "1300", ""}
-	case noCredit:
+	case noCredit, unpaid:
 		return mistralError{http.StatusPaymentRequired, "Payment required: your credit is used up.", "payment_required", "", ""}
 	case spendLimit:
 		return mistralError{status: http.StatusForbidden, raw: `{"message":"Inactive subscription or usage limit reached"}`}

@@ -73,6 +73,8 @@ func (f *failure) openAI() openAIError {
 		return openAIError{http.StatusTooManyRequests, "You have reached the spend limit of this organization. It can be raised at https://platform.openai.com/settings/organization/limits.", "insufficient_quota", "", "organization_spend_limit_exceeded"}
 	case blocked:
 		return openAIError{http.StatusBadRequest, "Your request was rejected as a result of our safety system. Your prompt may contain text that is not allowed by our safety system.", openAIInvalid, "", "content_policy_violation"}
+	case unpaid: // as OpenRouter says it
+		return openAIError{http.StatusPaymentRequired, "Insufficient credits. Add more to go on.", "insufficient_quota", "", "402"}
 	case timedOut:
 		return openAIError{http.StatusRequestTimeout, "The request timed out. Please try again.", "server_error", "", ""}
 	case conflict:
