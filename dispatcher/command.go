@@ -14,14 +14,26 @@ const (
 	doFail                // make run FAILED for reason
 	doFinish              // everything of run is recorded: seal it and complete it
 	doSettle              // a final run has nothing under way: seal and settle it
+	doSave                // keep what is learned and counted, and answer with saved
+	doLog                 // tell the log about note
 )
 
 // command is one thing that a lane wants done. Whoever does it answers with an
-// event, but for doFail.
+// event, but for doFail and doLog.
 type command struct {
 	verb    verb
 	it      *item
 	run     *run
 	outcome *job.Outcome
 	reason  string
+	key     int // with doCanary: the credential
+	note    note
+}
+
+// note is something for the log. It holds nothing that a provider said.
+type note struct {
+	what   string
+	hold   *hold
+	key    int
+	hasKey bool
 }

@@ -17,33 +17,44 @@ import (
 	"github.com/promptforge/promptforge/storage/files"
 )
 
-// lookAgain is the poll behind the store's signals.
-const lookAgain = 5 * time.Second
+const (
+	// lookAgain is the poll behind the store's signals.
+	lookAgain = 5 * time.Second
+	// idleEnds is when a lane without jobs, and a worker without work, ends.
+	idleEnds = 10 * time.Minute
+)
 
 // Config is what a dispatcher goes by. Every field but Log is required.
 type Config struct {
-	Store     storage.Store
-	Files     storage.Files
-	Providers *provider.Registry
-	Log       *slog.Logger
+	Store storage.Store
+	Files storage.Files
+	Log   *slog.Logger
+	Settings
 
-	MaxActiveJobs  int           // jobs in hand at once
-	MaxInFlight    int           // requests at once, over all lanes
+	MaxActiveJobs int           // jobs in hand at once
+	MaxInFlight   int           // requests at once, over all lanes
+	DrainTimeout  time.Duration // how long requests in flight may finish at the end
+}
+
+// Settings are what a dispatcher takes up while it runs (Reload).
+type Settings struct {
+	Providers      *provider.Registry
 	RequestTimeout time.Duration // for one request
 	RetryBase      time.Duration // the first retry waits up to this; doubled each time
 	MaxHold        time.Duration // how long a refused credential may take to mend
 	MaxOutage      time.Duration // how long a provider may be down
-	DrainTimeout   time.Duration // how long requests in flight may finish at the end
 }
 
 // Dispatcher holds the lanes of one process.
 type Dispatcher struct {
-	cfg    Config
-	holder string
-	log    *slog.Logger
-	slots  *slots
-	commit *committer
-	seal   *sealer
+	cfg      Config
+	settings atomic.Pointer[Settings]
+	holder   string
+	log      *slog.Logger
+	slots    *slots
+	commit   *committer
+	seal     *sealer
+	idle     time.Duration // idleEnds
 
 	hard     context.Context // ends what is in flight
 	hardStop context.CancelFunc
@@ -85,8 +96,9 @@ func New(cfg Config) *Dispatcher {
 		slots:   &slots{most: int64(cfg.MaxInFlight)},
 		runs:    map[job.ID]*handle{},
 		runners: map[job.Lane]*laneRunner{},
-		skipped: map[job.ID]bool{}, freed: make(chan struct{}, 1),
+		skipped: map[job.ID]bool{}, freed: make(chan struct{}, 1), idle: idleEnds,
 	}
+	d.settings.Store(&cfg.Settings)
 	d.hard, d.hardStop = context.WithCancel(context.Background())
 	d.seal = newSealer(cfg.Store, cfg.Files, cfg.Log)
 	d.commit = newCommitter(cfg.Store, d.seal, cfg.Log, d.hard.Done())
@@ -156,18 +168,31 @@ func (d *Dispatcher) scan(ctx context.Context) error {
 
 // claim takes one job under a lane's lease.
 func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
-	endpoint, ok := d.choose(j)
+	group, ok := d.choose(j)
 	switch {
 	case ok:
 	case j.Status.Final():
 		return d.bury(ctx, j, "")
 	default:
-		if !d.skipped[j.ID] {
-			d.skipped[j.ID] = true
+		d.mu.Lock()
+		told := d.skipped[j.ID]
+		d.skipped[j.ID] = true
+		d.mu.Unlock()
+		if !told {
 			d.log.Warn("a job waits for its provider to be configured", "job", j.ID, "provider", j.Provider)
 		}
 		return nil
 	}
+	runner, err := d.runner(ctx, group, j.Model)
+	if runner == nil || err != nil {
+		return err
+	}
+	taken := false
+	defer func() {
+		if !taken {
+			d.leave(runner)
+		}
+	}()
 	prompts, err := files.OpenPrompts(ctx, d.cfg.Files, j.Prompts.Name)
 	var damaged *files.DamagedError
 	switch {
@@ -176,10 +201,6 @@ func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 		return d.bury(ctx, j, "The prompts file is damaged or gone; what was answered before stays, and the rest must be submitted again.")
 	case err != nil:
 		return err
-	}
-	runner, err := d.runner(ctx, endpoint, j.Model)
-	if err != nil {
-		return errors.Join(err, prompts.Close())
 	}
 	claim, err := d.cfg.Store.Claim(ctx, runner.lease, j.ID, time.Now())
 	if err != nil {
@@ -198,6 +219,7 @@ func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 	d.mu.Lock()
 	d.runs[j.ID] = h
 	d.mu.Unlock()
+	taken = true
 	runner.join(r, newSource(prompts, claim), claim)
 	d.log.Info("job claimed", "job", j.ID, "lane", runner.key.String(), "open", claim.Job.Open())
 	return nil
@@ -234,9 +256,10 @@ const buriedGroup = "\x00none"
 
 // choose picks the quota group that a job goes to: the one that it was in
 // already, else the one with the fewest jobs.
-func (d *Dispatcher) choose(j *job.Job) (provider.Endpoint, bool) {
-	if e, ok := d.cfg.Providers.Endpoint(j.Lane); ok && !j.Term.IsZero() {
-		return e, true
+func (d *Dispatcher) choose(j *job.Job) (provider.Group, bool) {
+	providers := d.settings.Load().Providers
+	if g, ok := providers.Group(j.Lane); ok && !j.Term.IsZero() {
+		return g, true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,21 +269,29 @@ func (d *Dispatcher) choose(j *job.Job) (provider.Endpoint, bool) {
 			load[h.runner.key.Group]++
 		}
 	}
-	var best provider.Endpoint
-	found := false
-	for _, e := range d.cfg.Providers.Groups(j.Provider) {
-		if !found || load[e.Group] < load[best.Group] {
-			best, found = e, true
+	var best provider.Group
+	for _, g := range providers.Groups(j.Provider) {
+		if best == nil || load[g.Name()] < load[best.Name()] {
+			best = g
 		}
 	}
-	return best, found
+	return best, best != nil
 }
 
-// runner finds or starts the runner of a lane.
-func (d *Dispatcher) runner(ctx context.Context, e provider.Endpoint, model string) (*laneRunner, error) {
-	key := job.Lane{Provider: e.Provider, Group: e.Group, Model: model}
+// runner finds or starts the runner of a lane for one more job; leave takes
+// the job from it again. nil: one is just ending, and the job is looked at
+// again when it has.
+func (d *Dispatcher) runner(ctx context.Context, g provider.Group, model string) (*laneRunner, error) {
+	key := job.Lane{Provider: g[0].Provider, Group: g.Name(), Model: model}
 	d.mu.Lock()
 	r, ok := d.runners[key]
+	if ok && r.retiring {
+		d.mu.Unlock()
+		return nil, nil
+	}
+	if ok {
+		r.jobs++
+	}
 	d.mu.Unlock()
 	if ok {
 		return r, nil
@@ -269,18 +300,54 @@ func (d *Dispatcher) runner(ctx context.Context, e provider.Endpoint, model stri
 	if err != nil {
 		return nil, err
 	}
-	r = newLaneRunner(d, key, lease, e)
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	// What Reload changed meanwhile reaches this lane here, and from now on by
+	// its event.
+	if now, ok := d.settings.Load().Providers.Group(key); ok {
+		g = now
+	}
+	r = newLaneRunner(d, key, lease, g)
+	r.jobs = 1
 	d.runners[key] = r
-	d.mu.Unlock()
 	d.running.Go(r.loop)
 	return r, nil
+}
+
+// leave takes a job from a runner.
+func (d *Dispatcher) leave(r *laneRunner) {
+	d.mu.Lock()
+	r.jobs--
+	d.mu.Unlock()
+}
+
+// retire ends a runner that has nothing to do, unless a job is on its way to it.
+func (d *Dispatcher) retire(r *laneRunner) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r.jobs > 0 {
+		return false
+	}
+	r.retiring = true
+	d.log.Debug("a lane that had nothing to do ends", "lane", r.key.String())
+	return true
+}
+
+// ended forgets a runner that has given its lane back.
+func (d *Dispatcher) ended(r *laneRunner) {
+	d.mu.Lock()
+	delete(d.runners, r.key)
+	d.mu.Unlock()
+	signal(d.freed)
 }
 
 // forget drops a job that is settled, gone or given back.
 func (d *Dispatcher) forget(id job.ID) {
 	d.mu.Lock()
-	delete(d.runs, id)
+	if h := d.runs[id]; h != nil {
+		h.runner.jobs--
+		delete(d.runs, id)
+	}
 	d.mu.Unlock()
 	d.seal.forget(id)
 	signal(d.freed)

@@ -76,9 +76,12 @@ func (b *bench) start(change func(*Config)) {
 		b.t.Fatal(err)
 	}
 	cfg := Config{
-		Store: b.store, Files: b.files, Providers: registry,
-		MaxActiveJobs: 100, MaxInFlight: 256, RequestTimeout: 10 * time.Second, RetryBase: time.Millisecond,
-		MaxHold: time.Hour, MaxOutage: time.Hour, DrainTimeout: 10 * time.Second,
+		Store: b.store, Files: b.files,
+		Settings: Settings{
+			Providers: registry, RequestTimeout: 10 * time.Second, RetryBase: time.Millisecond,
+			MaxHold: time.Hour, MaxOutage: time.Hour,
+		},
+		MaxActiveJobs: 100, MaxInFlight: 256, DrainTimeout: 10 * time.Second,
 	}
 	if change != nil {
 		change(&cfg)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
 )
 
 type holdKind int
@@ -13,7 +14,11 @@ const (
 	outage  holdKind = iota // the provider is down
 	refusal                 // the credential, the account or the model is refused
 	usedUp                  // a day's quota is used up
+	dayCap                  // the operator's own cap of a day is reached: no probe leaves
 )
+
+// String is the kind as it is kept and told.
+func (k holdKind) String() string { return [...]string{"outage", "refused", "used_up", "day_cap"}[k] }
 
 const (
 	firstOutageProbe = time.Second
@@ -31,17 +36,19 @@ var refusalProbes = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.
 type hold struct {
 	kind    holdKind
 	reason  string
+	status  int // what the provider answered; 0: nothing
 	since   time.Time
 	until   time.Time // the provider named it; zero: it did not
 	next    time.Time // when the next probe leaves
 	probes  int       // answered so far
 	probing bool
+	canary  bool // the probe that is out is a canary
 	other   bool // the next probe is a canary or a prompt that was not tried yet
 	passed  bool // such a probe passed: the next one tells whether the others do
 }
 
 func newOutage(now time.Time, a *provider.Answer) *hold {
-	return &hold{kind: outage, since: now, next: now.Add(firstOutageProbe), reason: "The provider is down" + statusOf(a) + "."}
+	return &hold{kind: outage, status: a.HTTPStatus, since: now, next: now.Add(firstOutageProbe), reason: "The provider is down" + statusOf(a) + "."}
 }
 
 // statusOf is what of an answer every job of a lane may show. The provider's
@@ -55,11 +62,11 @@ func statusOf(a *provider.Answer) string {
 
 // newRefusal begins with a probe at once, which confirms or denies it.
 func newRefusal(now time.Time, a *provider.Answer) *hold {
-	return &hold{kind: refusal, since: now, next: now, reason: a.Message}
+	return &hold{kind: refusal, status: a.HTTPStatus, since: now, next: now, reason: a.Message}
 }
 
 func newUsedUp(now time.Time, a *provider.Answer) *hold {
-	h := &hold{kind: usedUp, since: now, next: now.Add(usedUpProbe), reason: "A day's quota is used up" + statusOf(a) + "."}
+	h := &hold{kind: usedUp, status: a.HTTPStatus, since: now, next: now.Add(usedUpProbe), reason: "A day's quota is used up" + statusOf(a) + "."}
 	if a.RetryAfter > 0 {
 		h.until = now.Add(a.RetryAfter)
 		h.next = h.until
@@ -72,23 +79,54 @@ func newUsedUp(now time.Time, a *provider.Answer) *hold {
 func (l *lane) begin(now time.Time, h *hold) {
 	l.hold = h
 	l.weather.forget()
+	l.unsuspect()
+	l.tell("a lane is held", h)
+	l.emit(command{verb: doSave})
 	if h.kind != outage {
 		return
 	}
+	excuse := func(it *item) {
+		if it.transient && !it.atFault {
+			it.spent = 0
+		}
+	}
 	for _, r := range l.runs {
 		for _, it := range r.retry {
-			if it.transient && !it.atFault {
-				it.spent = max(0, it.spent-1)
-			}
+			excuse(it)
 		}
+	}
+	for it := range l.flying {
+		excuse(it)
 	}
 }
 
 // resume ends the hold.
 func (l *lane) resume(now time.Time) {
+	l.unhold("a lane goes on")
+	l.ctl.Resume(now)
+}
+
+// unhold forgets the hold.
+func (l *lane) unhold(what string) {
+	l.tell(what, l.hold)
 	l.hold = nil
 	l.weather.forget()
-	l.ctl.Resume(now)
+	l.emit(command{verb: doSave})
+}
+
+func (l *lane) tell(what string, h *hold) {
+	told := *h
+	l.emit(command{verb: doLog, note: note{what: what, hold: &told}})
+}
+
+// probeNow has the next probe leave at once. It tells whether there is
+// anything to probe.
+func (l *lane) probeNow(now time.Time) bool {
+	if l.hold == nil || l.hold.kind == dayCap {
+		return false
+	}
+	l.hold.next = now
+	return true
 }
 
 // probe sends the next probe when it is time, and returns when that is.
@@ -99,6 +137,10 @@ func (l *lane) probe(now time.Time) time.Time {
 	}
 	if h.next.After(now) {
 		return h.next
+	}
+	if h.kind == dayCap {
+		l.resume(now)
+		return now
 	}
 	open := 0
 	for _, r := range l.runs {
@@ -112,15 +154,19 @@ func (l *lane) probe(now time.Time) time.Time {
 	if open == 0 {
 		return time.Time{}
 	}
+	if !l.dayPermits(now) {
+		if l.hold.kind == dayCap {
+			return l.hold.next
+		}
+		return time.Time{} // after the next save
+	}
 	if !l.slot.take(&l.seat) {
 		return now.Add(slotPoll)
 	}
 	h.probing = true
 	if h.kind == outage && h.other && (open < canaryBelow || !l.untried()) {
-		h.other = false
-		l.inFlight++
-		l.anyRun().account.requests.Add(1)
-		l.emit(command{verb: doCanary})
+		h.other, h.canary = false, true
+		l.canary(now)
 		return time.Time{}
 	}
 	it := l.probeItem(now, h.other)
@@ -133,6 +179,17 @@ func (l *lane) probe(now time.Time) time.Time {
 	it.probe = true
 	l.leaves(now, it)
 	return time.Time{}
+}
+
+// canary sends a canary, which has its slot.
+func (l *lane) canary(now time.Time) {
+	l.inFlight++
+	l.canaryOut = true
+	l.canaryKey, l.canaryGeneration = l.keys.pick(now), l.keys.generation
+	l.today.sent++
+	l.leftAt = now
+	l.anyRun().account.requests.Add(1)
+	l.emit(command{verb: doCanary, key: l.canaryKey})
 }
 
 // anyRun is a run that a canary is booked on.
@@ -183,17 +240,26 @@ func (l *lane) probeItem(now time.Time, other bool) *item {
 // canaried hears what became of a canary.
 func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	l.inFlight--
+	l.canaryOut = false
 	l.slot.free(&l.seat)
+	onlyKey := l.credential(now, l.canaryKey, l.canaryGeneration, a)
+	l.succeeded = l.succeeded || a.Class == provider.Done
+	if verdict(a.Class) == rate.Accepted {
+		l.passed++
+	}
 	h := l.hold
-	if h == nil {
+	if h == nil || !h.canary {
 		return
 	}
-	h.probing = false
-	if a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp {
+	h.probing, h.canary = false, false
+	switch {
+	case onlyKey:
+		h.other, h.next = true, now // another credential tells
+	case a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp:
 		l.worse(now, a)
-		return
+	default:
+		l.otherPassed(now)
 	}
-	l.otherPassed(now)
 }
 
 // otherPassed hears that a canary passed, or a prompt that was not tried before.
@@ -250,11 +316,17 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	case a.Class == provider.Fatal && h.kind != refusal:
 		// MaxHold counts from the refusal, not from what held before.
 		*h = *newRefusal(now, a)
+		l.emit(command{verb: doSave})
+		l.tell("a lane is held", h)
 		return
 	case a.Class == provider.UsedUp:
-		since := h.since
+		since, was := h.since, h.kind
 		*h = *newUsedUp(now, a)
 		h.since = since
+		l.emit(command{verb: doSave})
+		if was != usedUp {
+			l.tell("a lane is held", h)
+		}
 		return
 	case a.Class == provider.Fatal:
 		h.reason = a.Message
@@ -299,6 +371,5 @@ func (l *lane) failAll(reason string) {
 	for _, r := range l.runs {
 		l.fail(r, reason)
 	}
-	l.hold = nil
-	l.weather.forget()
+	l.unhold("a lane's jobs are given up")
 }

@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"container/heap"
 	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
 )
 
 // item is a prompt between being read and being recorded.
@@ -11,13 +13,14 @@ type item struct {
 	line int64
 	raw  []byte // its line; aliases the block that it was read in
 
-	attempts int // requests sent, refusals for the rate left out
+	attempts int // requests sent, refusals for the rate left out; one for the prompt's own size counts
 	spent    int // retries spent
 	broken   int // broken answers
 
 	refused   int   // refusals for the rate
 	passed    int64 // requests of the lane that had passed at the first of them
 	refusedAt int64 // and at the last
+	alone     int   // of them those with nothing else under way and the budget free
 
 	fatals  int   // answers that refused the credential, the account or the model
 	fatalAt int64 // requests of the lane that had passed at the last of them
@@ -31,6 +34,10 @@ type item struct {
 	estimate int // tokens, as reckoned when it was sent
 	sentAt   time.Time
 	probe    bool // it is out to test a held lane
+
+	key        int // the credential that it was sent with
+	generation int // and the set of credentials
+	client     *provider.Client
 }
 
 // retries holds the items that wait for another try, the earliest first.

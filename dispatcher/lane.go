@@ -25,6 +25,7 @@ type laneConfig struct {
 	RetryBase time.Duration
 	MaxHold   time.Duration
 	MaxOutage time.Duration
+	RPD       int // requests a day; 0: no cap
 	Rate      rate.Config
 }
 
@@ -45,7 +46,19 @@ type lane struct {
 
 	passed int64 // requests that the provider took
 
+	keys             keyring
+	today            dayCount
+	canaryOut        bool
+	canaryKey        int
+	canaryGeneration int
+
+	// A prompt that is tried alone; when the last other one left; since when
+	// the lane is quiet for such prompts; and until when it is not.
+	trial                          *item
+	leftAt, silentSince, openUntil time.Time
+
 	inFlight        int
+	flying          map[*item]bool // the prompts of them
 	unrecorded      int
 	unrecordedBytes int
 
@@ -62,6 +75,7 @@ func newLane(cfg laneConfig, learned *rate.Learned, succeeded bool, all *slots, 
 	return &lane{
 		cfg: cfg, ctl: rate.New(cfg.Rate, learned, now), slot: all, succeeded: succeeded,
 		rng: rand.New(rand.NewPCG(seed, 0)), bound: rate.BoundLearning,
+		keys: newKeyring(1), flying: map[*item]bool{},
 	}
 }
 
@@ -81,14 +95,19 @@ func (l *lane) join(r *run) {
 	l.shares.join(r)
 }
 
-// leave removes a job that is settled or gone.
+// leave removes a job that is settled or gone. With the last one a hold that
+// only probes could end is forgotten: its --max-hold would be over before the
+// next job comes.
 func (l *lane) leave(r *run) {
 	for i, other := range l.runs {
 		if other == r {
 			l.runs = append(l.runs[:i], l.runs[i+1:]...)
 			l.shares.leave(r)
-			return
+			break
 		}
+	}
+	if h := l.hold; len(l.runs) == 0 && h != nil && (h.kind == outage || h.kind == refusal) {
+		l.unhold("a lane has no jobs any more")
 	}
 }
 
@@ -121,28 +140,35 @@ func (l *lane) fail(r *run, reason string) {
 	l.emit(command{verb: doFail, run: r, reason: reason})
 }
 
-// answered hears what became of a request. outcome is the result where the
-// answer is Done.
-func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prompt, sent bool, outcome *job.Outcome) {
+// landed takes a request back that was in flight.
+func (l *lane) landed(it *item) {
 	l.inFlight--
 	l.slot.free(&l.seat)
 	it.run.inFlight--
+	delete(l.flying, it)
+}
+
+// answered hears what became of a request. outcome is the result where the
+// answer is Done.
+func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prompt, sent bool, outcome *job.Outcome) {
+	l.landed(it)
+	alone := it == l.trial
+	if alone {
+		l.tried(now, a)
+	}
 	l.settleTokens(now, it, a)
+	wasProbe := it.probe
+	it.probe = false
 	if !sent {
-		l.ctl.Unsent(now, it.estimate)
-		it.run.account.requests.Add(-1)
-		if it.probe && l.hold != nil {
-			l.hold.probing = false // it told nothing
-		}
-		it.probe = false
-		l.finish(it, a.Failure(p, a.Code, it.attempts))
+		l.unsent(now, it, a, p, wasProbe)
 		return
 	}
+	onlyKey := l.credential(now, it.key, it.generation, a)
 	v := verdict(a.Class)
 	switch {
 	case v == rate.Accepted:
 		l.passed++
-	case a.Class == provider.SlowDown && it.refused > 0 && l.passed > it.refusedAt:
+	case a.Class == provider.SlowDown && (alone || it.refused > 0 && l.passed > it.refusedAt):
 		// Refused again while others passed: that tells of the prompt, and
 		// nothing of the rate.
 		v = rate.Failed
@@ -156,13 +182,61 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	if refusal := a.Class == provider.SlowDown || a.Class == provider.UsedUp; !refusal {
 		it.attempts++
 	}
+	if onlyKey {
+		// Nothing is wrong with the prompt, nor with the lane.
+		if h := l.hold; wasProbe && h != nil {
+			h.probing, h.next = false, now
+		}
+		l.again(it, now)
+		return
+	}
 	if a.Class == provider.Fatal {
 		it.fatals++
 	}
-	wasProbe := it.probe
-	it.probe = false
 	l.note(now, it, a, wasProbe)
-	l.decide(now, it, a, p, outcome)
+	l.decide(now, it, a, p, outcome, alone)
+}
+
+// unsent ends a prompt that the dialect cannot say: nothing left.
+func (l *lane) unsent(now time.Time, it *item, a *provider.Answer, p *job.Prompt, wasProbe bool) {
+	l.ctl.Unsent(now, it.estimate)
+	it.run.account.requests.Add(-1)
+	l.today.sent--
+	l.keys.untold(now, it.key)
+	if wasProbe && l.hold != nil {
+		l.hold.probing = false // it told nothing
+	}
+	l.finish(it, a.Failure(p, a.Code, it.attempts))
+}
+
+// credential takes in what an answer says of the credential that the request
+// was sent with. It is true where the refusal is of that one alone: another
+// works, or there are others by now.
+func (l *lane) credential(now time.Time, key, generation int, a *provider.Answer) (only bool) {
+	switch {
+	case generation != l.keys.generation:
+		return a.Class == provider.Fatal
+	case a.Class == provider.Fatal:
+		others, anew := l.keys.refused(now, key)
+		if others && anew {
+			l.emit(command{verb: doLog, note: note{what: "a credential is refused and put aside", key: key, hasKey: true}})
+		}
+		return others
+	case verdict(a.Class) == rate.Accepted || a.Class == provider.TooLarge:
+		if l.keys.works(key) && len(l.keys.keys) > 1 {
+			l.emit(command{verb: doLog, note: note{what: "a credential works again", key: key, hasKey: true}})
+		}
+	default:
+		l.keys.untold(now, key)
+	}
+	return false
+}
+
+// renewKeys goes on with other credentials: where the lane is held they are
+// tried at once.
+func (l *lane) renewKeys(now time.Time, n int) {
+	l.keys.renew(n)
+	l.probeNow(now)
 }
 
 // settleTokens corrects what was reckoned with when the item was sent: nothing
@@ -191,14 +265,21 @@ func verdict(c provider.Class) rate.Verdict {
 }
 
 // decide gives an answered prompt its outcome or another try.
-func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt, outcome *job.Outcome) {
+func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt, outcome *job.Outcome, alone bool) {
 	switch a.Class {
 	case provider.Done:
-		l.succeeded = true
+		if !l.succeeded {
+			l.succeeded = true
+			l.emit(command{verb: doSave})
+		}
 		l.finish(it, outcome)
-	case provider.Terminal, provider.TooLarge:
+	case provider.TooLarge:
 		l.finish(it, a.Failure(p, a.Code, it.attempts))
-		l.alike(it.run, a)
+	case provider.Terminal:
+		l.finish(it, a.Failure(p, a.Code, it.attempts))
+		if withheld := a.Code == job.CodeContentFiltered && a.HTTPStatus/100 == 2; !withheld {
+			l.alike(it.run, a)
+		}
 	case provider.Broken:
 		if it.broken++; it.broken > 1 {
 			l.finish(it, a.Failure(p, job.CodeBadResponse, it.attempts))
@@ -206,7 +287,7 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 		}
 		l.again(it, now)
 	case provider.SlowDown:
-		l.slowDown(now, it, a, p)
+		l.slowDown(now, it, a, p, alone)
 	case provider.Fatal:
 		if l.ownFatal(it) {
 			l.finish(it, a.Failure(p, job.CodeInvalidRequest, it.attempts))
@@ -229,36 +310,9 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 	}
 }
 
-const (
-	// A prompt that was refused so often while so many others passed is itself
-	// the cause.
-	refusalsOfItsOwn = 10
-	passedMeanwhile  = 100
-	// A prompt that was refused like a bad credential so often, and last while
-	// others passed, is itself the cause.
-	fatalsOfItsOwn = 3
-
-	maxRefusalWait = time.Minute
-)
-
-// slowDown gives a prompt that was refused for the rate another try, or ends it
-// where others keep passing and it does not.
-func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prompt) {
-	if it.refused == 0 {
-		it.passed = l.passed
-	}
-	it.refused++
-	it.refusedAt = l.passed
-	if it.refused >= refusalsOfItsOwn && l.passed-it.passed >= passedMeanwhile {
-		l.finish(it, a.Failure(p, job.CodeRateLimit, it.attempts))
-		return
-	}
-	wait := a.RetryAfter
-	if it.refused > 1 {
-		wait = max(wait, min(maxRefusalWait, time.Second<<min(it.refused-2, 10)))
-	}
-	l.again(it, now.Add(wait))
-}
+// A prompt that was refused like a bad credential so often, and last while
+// others passed, is itself the cause.
+const fatalsOfItsOwn = 3
 
 // ownFatal tells whether a fatal answer is the prompt's own fault: a moderation
 // in front of the provider answers 403 for one prompt and lets others pass.
@@ -341,13 +395,23 @@ func (l *lane) step(now time.Time) (wake time.Time) {
 		l.bound = rate.BoundHold
 		wake = l.probe(now)
 	default:
-		wake = l.send(now)
+		wake = l.goOn(now)
 	}
 	if !l.stopping {
 		l.reserve()
 	}
 	l.end()
 	return wake
+}
+
+// goOn sends what may leave now: a prompt alone, or all others.
+func (l *lane) goOn(now time.Time) time.Time {
+	wake, silent := l.tryAlone(now)
+	if silent {
+		return wake
+	}
+	l.silentSince = time.Time{}
+	return earliest(wake, l.send(now))
 }
 
 // send lets prompts leave as long as everything permits it.
@@ -369,6 +433,13 @@ func (l *lane) send(now time.Time) time.Time {
 			}
 			return at
 		}
+		if !l.dayPermits(now) {
+			l.bound = rate.BoundCap
+			if l.hold != nil {
+				return now
+			}
+			return time.Time{} // after the next save
+		}
 		if !l.slot.take(&l.seat) {
 			l.bound = rate.BoundMachine
 			return now.Add(slotPoll)
@@ -383,12 +454,18 @@ func (l *lane) leaves(now time.Time, it *item) {
 	r := it.run
 	r.pop(it)
 	it.sentAt, it.estimate = now, l.ctl.Estimate(len(it.raw))
+	it.key, it.generation = l.keys.pick(now), l.keys.generation
+	l.today.sent++
+	if it != l.trial {
+		l.leftAt = now
+	}
 	l.ctl.Sent(now, it.estimate)
 	r.requests.Take(now, 1)
 	r.tokens.Take(now, float64(it.estimate))
 	l.shares.take(r, it.estimate)
 	r.inFlight++
 	l.inFlight++
+	l.flying[it] = true
 	r.account.requests.Add(1)
 	l.emit(command{verb: doSend, it: it})
 }
@@ -428,16 +505,22 @@ func (l *lane) end() {
 
 // pace is what a run's job shows.
 func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
+	p := l.lanePace(now)
+	if l.hold == nil && l.blocked == "" && r.capped(now) {
+		p.BoundBy = string(rate.BoundCap)
+	}
+	if share := float64(max(1, len(l.shares))); p.CurrentRPM > 0 && left > 0 {
+		p.EstimatedCompletionAt = now.Add(time.Duration(float64(left) / (p.CurrentRPM / share) * float64(time.Minute)))
+	}
+	return p
+}
+
+// lanePace is what of it all jobs of the lane have in common.
+func (l *lane) lanePace(now time.Time) *job.Pace {
 	s := l.ctl.Snapshot(now)
 	p := &job.Pace{
 		CurrentRPM: s.CurrentRPM, LearnedRPM: s.RPM, LearnedTPM: s.TPM, LearnedConcurrency: s.Concurrency,
 		BoundBy: string(l.bound),
-	}
-	if r.capped(now) {
-		p.BoundBy = string(rate.BoundCap)
-	}
-	if share := float64(max(1, len(l.shares))); s.CurrentRPM > 0 && left > 0 {
-		p.EstimatedCompletionAt = now.Add(time.Duration(float64(left) / (s.CurrentRPM / share) * float64(time.Minute)))
 	}
 	if l.hold != nil {
 		p.HoldReason, p.HeldSince, p.HeldUntil = l.hold.reason, l.hold.since, l.hold.until
@@ -450,8 +533,6 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 
 // abandoned hears that a request was given up in flight at the end.
 func (l *lane) abandoned(it *item) {
-	l.inFlight--
-	l.slot.free(&l.seat)
-	it.run.inFlight--
+	l.landed(it)
 	it.run.account.givenUp.Add(1)
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"slices"
 	"sort"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ type run struct {
 
 	fresh []*item // read and never sent, in the order of reading
 	retry retries
+	// suspects were refused for the rate so often that they are tried alone.
+	suspects []*item
 	// refusedLast: the last to leave had been refused before, so a fresh one is
 	// next, lest prompts that are always refused keep the others from passing.
 	refusedLast bool
@@ -137,8 +140,12 @@ func (r *run) allowed() int {
 	return sort.Search(len(r.fresh), func(i int) bool { return r.fresh[i].line > r.reserved })
 }
 
-// pop removes the item that peek returned.
+// pop removes the item that leaves: the one that peek returned, or a suspect.
 func (r *run) pop(it *item) {
+	if i := slices.Index(r.suspects, it); i >= 0 {
+		r.suspects = slices.Delete(r.suspects, i, i+1)
+		return
+	}
 	if len(r.retry) > 0 && r.retry[0] == it {
 		r.retry.first()
 		r.refusedLast = it.refused > 0
@@ -156,11 +163,11 @@ func (r *run) capped(now time.Time) bool {
 }
 
 // open counts the prompts that are read and not yet recorded.
-func (r *run) open() int { return len(r.fresh) + len(r.retry) + r.inFlight }
+func (r *run) open() int { return len(r.fresh) + len(r.retry) + len(r.suspects) + r.inFlight }
 
 // drop forgets the prompts that wait.
 func (r *run) drop() {
-	r.fresh, r.retry = nil, nil
+	r.fresh, r.retry, r.suspects = nil, nil, nil
 }
 
 // idle tells whether nothing of the run is under way.

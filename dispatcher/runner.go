@@ -26,55 +26,102 @@ type event func(now time.Time)
 
 // laneRunner drives one lane: it turns commands into work and work into events.
 type laneRunner struct {
-	d      *Dispatcher
-	key    job.Lane
-	lease  storage.Lease
-	client *provider.Client
-	lane   *lane
+	d       *Dispatcher
+	key     job.Lane
+	lease   storage.Lease
+	group   provider.Group
+	clients []*provider.Client // one a credential of the group, over the same connections
+	lane    *lane
+
+	jobs     int  // in hand or on their way here; under Dispatcher.mu
+	retiring bool // it takes no job any more; under Dispatcher.mu
 
 	events chan event
 	work   chan *item
 	closed chan struct{}
 
-	sources map[*run]*source
-	left    map[*run]int64 // prompts without an outcome
-	failed  map[*run]chan struct{}
-	pacedAt time.Time
-	savedAt time.Time
+	sources   map[*run]*source
+	left      map[*run]int64 // prompts without an outcome
+	failed    map[*run]chan struct{}
+	pacedAt   time.Time
+	savedAt   time.Time
+	idleSince time.Time // of a lane without jobs
+	saving    bool      // a save is under way
+	saveAgain bool
 }
 
-// memory is what the store keeps about a lane.
-type memory struct {
-	Succeeded bool         `json:"succeeded"`
-	Rate      rate.Learned `json:"rate"`
-}
-
-func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, e provider.Endpoint) *laneRunner {
-	width := d.cfg.MaxInFlight
-	if e.Concurrency > 0 {
-		width = min(width, e.Concurrency)
-	}
-	var kept memory
-	var learned *rate.Learned
-	if lease.Learned != nil {
-		if err := json.Unmarshal(lease.Learned, &kept); err == nil {
-			learned = &kept.Rate
-		}
-	}
+func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, g provider.Group) *laneRunner {
 	seed := fnv.New64a()
 	seed.Write(lease.Term[:])
 	now := time.Now()
-	return &laneRunner{
-		d: d, key: key, lease: lease,
-		client: provider.NewClient(e, provider.ClientConfig{InFlight: width, Timeout: d.cfg.RequestTimeout, Model: key.Model}),
-		lane: newLane(laneConfig{
-			RetryBase: d.cfg.RetryBase, MaxHold: d.cfg.MaxHold, MaxOutage: d.cfg.MaxOutage,
-			Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: width},
-		}, learned, kept.Succeeded, d.slots, seed.Sum64(), now),
+	r := &laneRunner{
+		d: d, key: key, lease: lease, group: g,
 		events: make(chan event, 256), work: make(chan *item), closed: make(chan struct{}),
 		sources: map[*run]*source{}, left: map[*run]int64{}, failed: map[*run]chan struct{}{},
-		pacedAt: now, savedAt: now,
+		pacedAt: now, savedAt: now, idleSince: now,
 	}
+	kept, ok := readMemory(lease.Learned)
+	var learned *rate.Learned
+	if ok {
+		learned = &kept.Rate
+	}
+	set := d.settings.Load()
+	r.lane = newLane(r.config(set), learned, kept.Succeeded, d.slots, seed.Sum64(), now)
+	r.lane.renewKeys(now, len(g))
+	r.lane.remember(now, &kept)
+	r.connect(set)
+	return r
+}
+
+// config is what the lane goes by now.
+func (r *laneRunner) config(set *Settings) laneConfig {
+	e := &r.group[0]
+	return laneConfig{
+		RetryBase: set.RetryBase, MaxHold: set.MaxHold, MaxOutage: set.MaxOutage, RPD: e.RPD,
+		Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: r.width()},
+	}
+}
+
+// width is how many requests may be under way at once.
+func (r *laneRunner) width() int {
+	width := r.d.cfg.MaxInFlight
+	if n := r.group[0].Concurrency; n > 0 {
+		width = min(width, n)
+	}
+	return width
+}
+
+// connect makes the clients.
+func (r *laneRunner) connect(set *Settings) {
+	first := provider.NewClient(r.group[0], provider.ClientConfig{InFlight: r.width(), Timeout: set.RequestTimeout, Model: r.key.Model})
+	r.clients = []*provider.Client{first}
+	for _, e := range r.group[1:] {
+		r.clients = append(r.clients, first.With(e))
+	}
+}
+
+// reload goes by the newest settings and, where they are others, credentials.
+func (r *laneRunner) reload(now time.Time) {
+	set := r.d.settings.Load()
+	g, ok := set.Providers.Group(r.key)
+	if !ok {
+		return // a newer Reload ends the lane
+	}
+	r.execute() // what is to be done still means the credentials of before
+	renewed := !g.SameKeys(r.group)
+	r.group = g
+	r.lane.cfg = r.config(set)
+	r.lane.ctl.SetCaps(now, r.lane.cfg.Rate)
+	if renewed {
+		r.lane.renewKeys(now, len(g))
+		r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
+	}
+	if h := r.lane.hold; h != nil && h.kind == dayCap {
+		r.lane.unhold("a lane's cap of a day may be another") // and is begun again where it is not
+	}
+	old := r.clients[0]
+	r.connect(set)
+	old.Close()
 }
 
 // post hands an event over. It may wait for the lane, which waits for nobody.
@@ -122,7 +169,7 @@ func (r *laneRunner) block(reason string) {
 
 // loop runs until the lane was stopped and nothing is under way.
 func (r *laneRunner) loop() {
-	defer r.client.Close()
+	defer func() { r.clients[0].Close() }()
 	defer close(r.closed)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -130,12 +177,15 @@ func (r *laneRunner) loop() {
 		now := time.Now()
 		wake := r.lane.step(now)
 		r.execute()
-		if r.over() {
+		if r.over() || r.idle(now) {
 			r.giveBack()
+			r.d.ended(r)
 			return
 		}
 		if len(r.lane.runs) > 0 {
 			wake = earliest(wake, r.tell(now))
+		} else {
+			wake = earliest(wake, r.idleSince.Add(r.d.idle))
 		}
 		var alarm <-chan time.Time
 		if !wake.IsZero() {
@@ -169,6 +219,7 @@ func (r *laneRunner) execute() {
 	for _, c := range r.lane.take() {
 		switch c.verb {
 		case doSend:
+			c.it.client = r.clients[c.it.key]
 			if c.it.run != last {
 				last = c.it.run
 				r.d.commit.touch(r, last)
@@ -179,7 +230,7 @@ func (r *laneRunner) execute() {
 				go r.worker(c.it)
 			}
 		case doCanary:
-			go r.canary()
+			go r.canary(r.clients[c.key])
 		case doReserve:
 			r.d.commit.touch(r, c.run)
 			if c.run.allowed() == 0 {
@@ -195,6 +246,10 @@ func (r *laneRunner) execute() {
 			go r.finish(c.run)
 		case doSettle:
 			go r.settle(c.run, r.failed[c.run])
+		case doSave:
+			r.save()
+		case doLog:
+			r.log(&c.note)
 		}
 	}
 }
@@ -211,17 +266,43 @@ func (r *laneRunner) tell(now time.Time) time.Time {
 		r.d.commit.touch(r, x)
 	}
 	if now.Sub(r.savedAt) >= saveEvery {
-		r.savedAt = now
-		go r.save(r.memory())
+		r.save()
 	}
 	return now.Add(paceEvery)
 }
 
-func (r *laneRunner) memory() memory {
-	return memory{Succeeded: r.lane.succeeded, Rate: r.lane.ctl.Learned()}
+// save keeps what is known of the lane. One save is under way at a time, so
+// that an older one never replaces a newer one.
+func (r *laneRunner) save() {
+	if r.saving {
+		r.saveAgain = true
+		return
+	}
+	r.saving, r.saveAgain, r.savedAt = true, false, time.Now()
+	m := r.lane.memory()
+	go func() {
+		err := r.keep(&m)
+		if err != nil {
+			pause := time.NewTimer(storeRetry)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-r.d.hard.Done():
+			}
+		}
+		r.post(func(time.Time) {
+			r.saving = false
+			if err == nil {
+				r.lane.saved(&m)
+			}
+			if r.saveAgain || err != nil && !r.lane.stopping {
+				r.save()
+			}
+		})
+	}()
 }
 
-func (r *laneRunner) save(m memory) {
+func (r *laneRunner) keep(m *memory) error {
 	learned, err := json.Marshal(m)
 	if err == nil {
 		err = r.d.cfg.Store.SaveLane(context.Background(), r.lease, learned)
@@ -229,6 +310,26 @@ func (r *laneRunner) save(m memory) {
 	if err != nil {
 		r.d.log.Warn("what was learned about a lane could not be kept", "lane", r.key.String(), "error", err)
 	}
+	return err
+}
+
+// log tells what the lane has to tell: nothing that a provider said, since that
+// may quote a prompt.
+func (r *laneRunner) log(n *note) {
+	attrs := []any{"lane", r.key.String()}
+	if n.hasKey {
+		attrs = append(attrs, "credential", r.group[n.key].KeyName)
+	}
+	if h := n.hold; h != nil {
+		attrs = append(attrs, "hold", h.kind.String(), "since", h.since.UTC().Format(time.RFC3339))
+		if h.status != 0 {
+			attrs = append(attrs, "status", h.status)
+		}
+		if !h.until.IsZero() {
+			attrs = append(attrs, "until", h.until.UTC().Format(time.RFC3339))
+		}
+	}
+	r.d.log.Warn(n.what, attrs...)
 }
 
 // read reads a run's next block. A damaged one ends the job: what was answered
@@ -365,7 +466,7 @@ func (r *laneRunner) insist(decide func(context.Context) error) bool {
 
 // over tells whether a stopped lane has nothing under way.
 func (r *laneRunner) over() bool {
-	if !r.lane.stopping || r.lane.inFlight > 0 || r.lane.unrecorded > 0 {
+	if !r.lane.stopping || r.lane.inFlight > 0 || r.lane.unrecorded > 0 || r.saving {
 		return false
 	}
 	for _, x := range r.lane.runs {
@@ -374,6 +475,18 @@ func (r *laneRunner) over() bool {
 		}
 	}
 	return len(r.events) == 0
+}
+
+// idle tells whether the lane had no job for so long that it ends.
+func (r *laneRunner) idle(now time.Time) bool {
+	if len(r.lane.runs) > 0 {
+		r.idleSince = now
+		return false
+	}
+	if now.Sub(r.idleSince) < r.d.idle || r.lane.inFlight > 0 || r.saving || len(r.events) > 0 {
+		return false
+	}
+	return r.d.retire(r)
 }
 
 // giveBack releases the jobs and the lane at the end.
@@ -386,7 +499,8 @@ func (r *laneRunner) giveBack() {
 		}
 		r.close(x)
 	}
-	r.save(r.memory())
+	m := r.lane.memory()
+	_ = r.keep(&m) // it is logged
 	if err := r.d.cfg.Store.ReleaseLane(context.Background(), r.lease); err != nil {
 		r.d.log.Warn("a lane could not be given back", "lane", r.key.String(), "error", err)
 	}

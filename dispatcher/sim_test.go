@@ -36,6 +36,7 @@ type sim struct {
 	endedAt  map[*run]time.Duration
 	prompts  map[*run]int
 	canaries int
+	log      []string
 	inFlight int
 	most     int
 }
@@ -157,6 +158,11 @@ func (s *sim) execute(c command) {
 	case doReserve:
 		line := c.run.account.reserve.Load()
 		s.after(10*time.Millisecond, func() { c.run.reservedTo(line) })
+	case doSave:
+		m := s.lane.memory()
+		s.after(time.Millisecond, func() { s.lane.saved(&m) })
+	case doLog:
+		s.log = append(s.log, c.note.what)
 	case doRead:
 		items, eof := feeds[c.run]()
 		s.after(time.Millisecond, func() { s.lane.read(c.run, items, eof) })

@@ -74,28 +74,41 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 		return
 	}
 	l.weather.add(it, it.transient)
-	if it.transient && (l.weather.bad() || l.allOpenTransient(it)) {
+	if it.transient && (l.weather.bad() || l.allOpenTransient()) {
+		it.spent = 0
 		l.begin(now, newOutage(now, a))
 	}
 }
 
 // allOpenTransient tells whether every open prompt, weatherOpen of them or
-// more, was last answered as transient. it is counted though it is in no queue.
-func (l *lane) allOpenTransient(it *item) bool {
+// more, was last answered as transient, those left out that are themselves at
+// fault. The prompt that was answered just now is one of them, and in no queue.
+func (l *lane) allOpenTransient() bool {
 	open := 1
+	counts := func(it *item) bool {
+		if it.atFault || it.run.draining {
+			return true
+		}
+		open++
+		return it.transient
+	}
 	for _, r := range l.runs {
 		if r.draining {
 			continue
 		}
-		if len(r.fresh) > 0 || !r.eof || r.inFlight > 0 {
+		if len(r.fresh) > 0 || !r.eof || len(r.suspects) > 0 {
 			return false
 		}
 		for _, waiting := range r.retry {
-			if !waiting.transient || waiting.atFault {
+			if !counts(waiting) {
 				return false
 			}
 		}
-		open += len(r.retry)
 	}
-	return open >= weatherOpen && !it.atFault
+	for it := range l.flying {
+		if !counts(it) {
+			return false
+		}
+	}
+	return open >= weatherOpen
 }

@@ -2,19 +2,28 @@ package dispatcher
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/job"
 )
 
-// worker sends one item after another, each as soon as the lane hands it over.
+// worker sends one item after another, each as soon as the lane hands it over,
+// and ends when nothing comes for long.
 func (r *laneRunner) worker(it *item) {
 	var parser job.Parser
+	idle := time.NewTimer(r.d.idle)
+	defer idle.Stop()
 	for {
 		r.one(&parser, it)
+		idle.Reset(r.d.idle)
 		select {
 		case it = <-r.work:
+		case <-idle.C:
+			return
 		case <-r.closed:
 			return
 		}
@@ -28,7 +37,7 @@ func (r *laneRunner) one(parser *job.Parser, it *item) {
 		r.unreadable(it, err)
 		return
 	}
-	a, sent := r.client.Send(r.d.hard, p)
+	a, sent := r.send(it, p)
 	if r.d.hard.Err() != nil && a.Class != provider.Done {
 		r.post(func(time.Time) {
 			r.lane.abandoned(it)
@@ -44,6 +53,30 @@ func (r *laneRunner) one(parser *job.Parser, it *item) {
 	r.post(func(now time.Time) { r.lane.answered(now, it, &a, p, sent, outcome) })
 }
 
+// send sends an item. A bug that one prompt or one answer brings out costs that
+// prompt alone, and not the process.
+func (r *laneRunner) send(it *item, p *job.Prompt) (a provider.Answer, sent bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked(v)
+			a = provider.Answer{Class: provider.Broken, Code: job.CodeBadResponse, Message: "The answer could not be read, because of a mistake in this program."}
+			sent = true // perhaps
+		}
+	}()
+	return it.client.Send(r.d.hard, p)
+}
+
+// panicked logs where a panic happened. What was panicked with is told only
+// where Go itself made it: any other text may hold a prompt.
+func (r *laneRunner) panicked(v any) {
+	what := fmt.Sprintf("%T", v)
+	var goError runtime.Error
+	if err, ok := v.(error); ok && errors.As(err, &goError) {
+		what = goError.Error()
+	}
+	r.d.log.Error("panic", "lane", r.key.String(), "panic", what, "stack", string(debug.Stack()))
+}
+
 // unreadable ends a line that was usable when it was uploaded and is not any
 // more: another version of this program checked it by other rules.
 func (r *laneRunner) unreadable(it *item, err error) {
@@ -56,7 +89,15 @@ func (r *laneRunner) unreadable(it *item, err error) {
 	r.post(func(now time.Time) { r.lane.answered(now, it, &a, p, false, nil) })
 }
 
-func (r *laneRunner) canary() {
-	a := r.client.Canary(r.d.hard)
+func (r *laneRunner) canary(c *provider.Client) {
+	a := func() (a provider.Answer) {
+		defer func() {
+			if v := recover(); v != nil {
+				r.panicked(v)
+				a = provider.Answer{Class: provider.Broken, Code: job.CodeBadResponse}
+			}
+		}()
+		return c.Canary(r.d.hard)
+	}()
 	r.post(func(now time.Time) { r.lane.canaried(now, &a) })
 }

@@ -22,15 +22,22 @@ type engineFlags struct {
 
 func (f *engineFlags) dispatcher(m *memory, providers *provider.Registry, maxJobs int, log *slog.Logger) *dispatcher.Dispatcher {
 	return dispatcher.New(dispatcher.Config{
-		Store: m.store, Files: m.files, Providers: providers, Log: log,
-		MaxActiveJobs:  maxJobs,
-		MaxInFlight:    int(f.MaxInFlight),
+		Store: m.store, Files: m.files, Log: log, Settings: f.settings(providers),
+		MaxActiveJobs: maxJobs,
+		MaxInFlight:   int(f.MaxInFlight),
+		DrainTimeout:  time.Duration(f.DrainTimeout),
+	})
+}
+
+// settings are those that a server takes up while it runs.
+func (f *engineFlags) settings(providers *provider.Registry) dispatcher.Settings {
+	return dispatcher.Settings{
+		Providers:      providers,
 		RequestTimeout: time.Duration(f.RequestTimeout),
 		RetryBase:      time.Duration(f.RetryBase),
 		MaxHold:        time.Duration(f.MaxHold),
 		MaxOutage:      time.Duration(f.MaxOutage),
-		DrainTimeout:   time.Duration(f.DrainTimeout),
-	})
+	}
 }
 
 // providers reads what the configuration file and the environment offer.

@@ -53,18 +53,25 @@ func NewClient(e Endpoint, cfg ClientConfig) *Client {
 		// whole timeout.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
-	c := &Client{endpoint: e, cfg: cfg, header: http.Header{}}
+	c := &Client{cfg: cfg}
 	c.http = &http.Client{
 		Transport: transport,
 		// An endpoint comes from the operator; a redirect would take the
 		// credential somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	c.header.Set("Content-Type", "application/json")
-	c.header.Set("Accept", "application/json")
-	c.header.Set("User-Agent", "promptforge")
-	e.Dialect.Authorize(&e, c.header)
-	return c
+	return c.With(e)
+}
+
+// With is a client for another credential of the same quota group. Both use the
+// same connections.
+func (c *Client) With(e Endpoint) *Client {
+	other := &Client{endpoint: e, cfg: c.cfg, http: c.http, header: http.Header{}}
+	other.header.Set("Content-Type", "application/json")
+	other.header.Set("Accept", "application/json")
+	other.header.Set("User-Agent", "promptforge")
+	e.Dialect.Authorize(&e, other.header)
+	return other
 }
 
 // Endpoint is where the client sends to.

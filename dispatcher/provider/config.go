@@ -15,11 +15,16 @@ type Config struct {
 	// Caps of each quota group; 0: none.
 	RPM         int `yaml:"rpm"`         // requests a minute
 	TPM         int `yaml:"tpm"`         // tokens a minute
+	RPD         int `yaml:"rpd"`         // requests a day, from midnight to midnight in UTC
 	Concurrency int `yaml:"concurrency"` // requests at once
+
+	// Shards is over how many processes a lane is split; 0 and 1: it is not.
+	Shards int `yaml:"shards"`
 }
 
-// KeyRef names a credential without holding it.
+// KeyRef names a credential without holding it: by Env or by File.
 type KeyRef struct {
 	Env        string `yaml:"env"`         // the environment variable that holds it
+	File       string `yaml:"file"`        // the file that holds it and nothing else; white space around it does not count
 	QuotaGroup string `yaml:"quota_group"` // keys of one account share a group; default "default"
 }

@@ -13,9 +13,9 @@ type Endpoint struct {
 	Dialect  Dialect
 	BaseURL  string // without a slash at the end
 	Key      string // the credential; empty for a server that wants none
-	KeyName  string // the variable that the credential came from, for sentences
+	KeyName  string // the variable or file that the credential came from, for sentences
 
-	RPM, TPM, Concurrency int // the operator's caps; 0: none
+	RPM, TPM, RPD, Concurrency int // the operator's caps; 0: none
 
 	// DefaultMaxTokens is max_tokens for lines that give none; 0: the dialect's.
 	DefaultMaxTokens int64

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -27,7 +28,7 @@ type Registry struct {
 }
 
 type entry struct {
-	groups  []Endpoint
+	groups  []Group
 	models  []string
 	missing string // why it is known but not offered; a sentence's end
 }
@@ -74,7 +75,7 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 	if err := CheckBaseURL(cfg.BaseURL); err != nil {
 		return fmt.Errorf("providers.%s.base_url: %w", name, err)
 	}
-	for what, n := range map[string]int{"rpm": cfg.RPM, "tpm": cfg.TPM, "concurrency": cfg.Concurrency} {
+	for what, n := range map[string]int{"rpm": cfg.RPM, "tpm": cfg.TPM, "rpd": cfg.RPD, "concurrency": cfg.Concurrency} {
 		if n < 0 {
 			return fmt.Errorf("providers.%s.%s: must be 0 (no cap) or more", name, what)
 		}
@@ -82,38 +83,52 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 	if cfg.DefaultMaxTokens < 0 {
 		return fmt.Errorf("providers.%s.default_max_tokens: must be 0 (the dialect's own) or more", name)
 	}
+	if cfg.Shards < 0 || cfg.Shards > 1 {
+		return fmt.Errorf("providers.%s.shards: must be 1; more split a lane over several machines, and this store has one", name)
+	}
 	base := Endpoint{
 		Provider: name, Group: defaultGroup, Dialect: dialect, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
-		RPM: cfg.RPM, TPM: cfg.TPM, Concurrency: cfg.Concurrency, DefaultMaxTokens: cfg.DefaultMaxTokens,
+		RPM: cfg.RPM, TPM: cfg.TPM, RPD: cfg.RPD, Concurrency: cfg.Concurrency, DefaultMaxTokens: cfg.DefaultMaxTokens,
 	}
 	e := &entry{models: cfg.Models}
 	r.providers[name] = e
 	if len(cfg.APIKeys) == 0 {
-		e.groups = []Endpoint{base}
+		e.groups = []Group{{base}}
 		return nil
 	}
 	var unset []string
 	for i, ref := range cfg.APIKeys {
-		if ref.Env == "" {
-			return fmt.Errorf("providers.%s.api_keys[%d].env: names no environment variable", name, i)
+		key, source, err := ref.read(getenv)
+		if err != nil {
+			return fmt.Errorf("providers.%s.api_keys[%d]%w", name, i, err)
 		}
-		group := base
-		if ref.QuotaGroup != "" {
-			group.Group = ref.QuotaGroup
-		}
-		group.Key, group.KeyName = getenv(ref.Env), ref.Env
-		if group.Key == "" {
-			unset = append(unset, ref.Env)
+		if key == "" {
+			unset = append(unset, source)
 			continue
 		}
-		if !slices.ContainsFunc(e.groups, func(g Endpoint) bool { return g.Group == group.Group }) {
-			e.groups = append(e.groups, group)
-		}
+		one := base
+		one.Key, one.KeyName, one.Group = key, source, cmp.Or(ref.QuotaGroup, defaultGroup)
+		e.put(one)
 	}
 	if len(e.groups) == 0 {
 		e.missing = "no credential is set; set " + strings.Join(unset, " or ") + " for the server"
 	}
 	return nil
+}
+
+// put adds a credential to its quota group; one that stands there twice counts
+// once.
+func (e *entry) put(one Endpoint) {
+	for i, g := range e.groups {
+		if g.Name() != one.Group {
+			continue
+		}
+		if !slices.ContainsFunc(g, func(other Endpoint) bool { return other.Key == one.Key }) {
+			e.groups[i] = append(g, one)
+		}
+		return
+	}
+	e.groups = append(e.groups, Group{one})
 }
 
 // Offered tells whether jobs of a provider's model can run here; the error is
@@ -131,23 +146,23 @@ func (r *Registry) Offered(provider, model string) error {
 	return nil
 }
 
-// Groups are the endpoints, one a quota group, that jobs of a provider can go to.
-func (r *Registry) Groups(provider string) []Endpoint {
+// Groups are the quota groups that jobs of a provider can go to.
+func (r *Registry) Groups(provider string) []Group {
 	if e, ok := r.providers[provider]; ok {
 		return e.groups
 	}
 	return nil
 }
 
-// Endpoint finds where a lane's requests go. false if the configuration has no
+// Group finds where a lane's requests go. false if the configuration has no
 // such provider or group any more.
-func (r *Registry) Endpoint(l job.Lane) (Endpoint, bool) {
+func (r *Registry) Group(l job.Lane) (Group, bool) {
 	for _, g := range r.Groups(l.Provider) {
-		if g.Group == l.Group {
+		if g.Name() == l.Group {
 			return g, true
 		}
 	}
-	return Endpoint{}, false
+	return nil, false
 }
 
 func (r *Registry) offered() string {

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,8 +24,8 @@ func env(pairs ...string) func(string) string {
 func TestRegistryOffers(t *testing.T) {
 	r, err := NewRegistry(map[string]Config{
 		"local": {BaseURL: "http://127.0.0.1:8000/v1", Models: []string{"llama", "qwen"}},
-		"keyed": {BaseURL: "https://x.example/v1", APIKeys: []KeyRef{{Env: "A", QuotaGroup: "one"}, {Env: "B", QuotaGroup: "two"}, {Env: "C", QuotaGroup: "one"}}},
-	}, env("OPENAI_API_KEY", "k", "A", "a", "B", "b"))
+		"keyed": {BaseURL: "https://x.example/v1", APIKeys: []KeyRef{{Env: "A", QuotaGroup: "one"}, {Env: "B", QuotaGroup: "two"}, {Env: "C", QuotaGroup: "one"}, {Env: "D", QuotaGroup: "one"}, {Env: "A", QuotaGroup: "one"}}},
+	}, env("OPENAI_API_KEY", "k", "A", "a", "B", "b", "D", "d\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +48,17 @@ func TestRegistryOffers(t *testing.T) {
 			t.Errorf("%s/%s: %v", c.provider, c.model, err)
 		}
 	}
-	if groups := r.Groups("keyed"); len(groups) != 2 || groups[0].Key != "a" || groups[1].Key != "b" {
+	groups := r.Groups("keyed")
+	if len(groups) != 2 || groups[0][0].Key != "a" || groups[1][0].Key != "b" {
 		t.Errorf("groups %+v", groups)
 	}
-	if e, ok := r.Endpoint(job.Lane{Provider: "keyed", Group: "two", Model: "m"}); !ok || e.Key != "b" {
-		t.Errorf("endpoint %+v %v", e, ok)
+	if one := groups[0]; len(one) != 2 || one[1].Key != "d" || strings.Join(one.KeyNames(), " ") != "A D" {
+		t.Errorf("of five references, one not set and one there twice, group one has %+v", one)
 	}
-	if _, ok := r.Endpoint(job.Lane{Provider: "keyed", Group: "three"}); ok {
+	if g, ok := r.Group(job.Lane{Provider: "keyed", Group: "two", Model: "m"}); !ok || g[0].Key != "b" {
+		t.Errorf("group %+v %v", g, ok)
+	}
+	if _, ok := r.Group(job.Lane{Provider: "keyed", Group: "three"}); ok {
 		t.Error("a group that is not there was found")
 	}
 }
@@ -75,7 +81,7 @@ func theEndpoint(t *testing.T, r *Registry, provider string) Endpoint {
 	if len(groups) != 1 {
 		t.Fatalf("%s has %d quota groups, want one", provider, len(groups))
 	}
-	return groups[0]
+	return groups[0][0]
 }
 
 func TestRegistryBuiltIn(t *testing.T) {
@@ -142,6 +148,11 @@ func TestRegistryRefusesBadSettings(t *testing.T) {
 		{"dialect", map[string]Config{"x": {Dialect: "klingon", BaseURL: "https://x.example"}}, nil, "providers.x.dialect"},
 		{"name", map[string]Config{"X Y": {BaseURL: "https://x.example"}}, nil, `"X Y" is no name`},
 		{"cap", map[string]Config{"x": {BaseURL: "https://x.example", RPM: -1}}, nil, "providers.x.rpm"},
+		{"days' cap", map[string]Config{"x": {BaseURL: "https://x.example", RPD: -1}}, nil, "providers.x.rpd"},
+		{"shards", map[string]Config{"x": {BaseURL: "https://x.example", Shards: 2}}, nil, "providers.x.shards: must be 1"},
+		{"env and file", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{Env: "A", File: "f"}}}}, nil, "providers.x.api_keys[0]: give env or file"},
+		{"a folder as a credential", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{File: "."}}}}, nil, "providers.x.api_keys[0].file: cannot be read"},
+		{"two lines", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{Env: "A"}}}}, []string{"A", "secret\nsecret"}, "api_keys[0]: what A holds"},
 		{"key without a variable", map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{}}}}, nil, "providers.x.api_keys[0].env"},
 		{"default_max_tokens", map[string]Config{"x": {BaseURL: "https://x.example", DefaultMaxTokens: -1}}, nil, "providers.x.default_max_tokens"},
 		{"the environment's address", nil, []string{"OPENAI_BASE_URL", "nonsense"}, "OPENAI_BASE_URL"},
@@ -154,5 +165,41 @@ func TestRegistryRefusesBadSettings(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error shows a credential: %v", c.name, err)
 		}
+	}
+}
+
+func TestRegistryReadsCredentialsFromFiles(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "key")
+	cfg := map[string]Config{"x": {BaseURL: "https://x.example/v1", APIKeys: []KeyRef{{File: name}}}}
+	lane := job.Lane{Provider: "x", Group: "default"}
+	r, err := NewRegistry(cfg, env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Offered("x", "m"); err == nil || !strings.Contains(err.Error(), "set "+name) {
+		t.Errorf("without the file it says %v", err)
+	}
+	var before Group
+	for _, key := range []string{"sk-one", "sk-two"} {
+		if err := os.WriteFile(name, []byte(key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r, err = NewRegistry(cfg, env()); err != nil {
+			t.Fatal(err)
+		}
+		g, ok := r.Group(lane)
+		if !ok || g[0].Key != key || g[0].KeyName != name {
+			t.Fatalf("group %+v", g)
+		}
+		if before != nil && g.SameKeys(before) || !g.SameKeys(g) {
+			t.Error("other credentials are taken for the same, or the same for others")
+		}
+		before = g
+	}
+	if err := os.WriteFile(name, make([]byte, maxKeyFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = NewRegistry(cfg, env()); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("a long file: %v", err)
 	}
 }

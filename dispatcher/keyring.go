@@ -1,0 +1,85 @@
+package dispatcher
+
+import "time"
+
+// keyring is the credentials of a lane's quota group. They are used in turn.
+// One that is refused while another works is put aside and tried again by a
+// prompt now and then: a dead key costs no prompt and no job.
+type keyring struct {
+	keys []credential
+	turn int
+	// generation counts the sets of credentials: an answer to one of an older
+	// set tells nothing of those that are used now.
+	generation int
+}
+
+type credential struct {
+	aside    bool
+	refusals int       // since it last worked
+	next     time.Time // when it is tried again
+	trying   bool      // a request that tries it is out
+}
+
+func newKeyring(n int) keyring { return keyring{keys: make([]credential, n)} }
+
+// renew begins with other credentials.
+func (k *keyring) renew(n int) {
+	*k = keyring{keys: make([]credential, n), generation: k.generation + 1}
+}
+
+// pick returns the credential for the next request: one that is to be tried
+// again, else the next of those that work. Where none does they take turns.
+func (k *keyring) pick(now time.Time) int {
+	n := len(k.keys)
+	working := -1
+	for i := range n {
+		at := (k.turn + i) % n
+		c := &k.keys[at]
+		switch {
+		case !c.aside && working < 0:
+			working = at
+		case c.aside && !c.trying && !c.next.After(now):
+			c.trying = true
+			return at
+		}
+	}
+	if working < 0 {
+		working = k.turn
+	}
+	k.turn = (working + 1) % n
+	return working
+}
+
+// works hears that the provider took a request with a credential. It tells
+// whether that one was aside.
+func (k *keyring) works(i int) bool {
+	was := k.keys[i].aside
+	k.keys[i] = credential{}
+	return was
+}
+
+// refused hears that a credential was refused. others tells that another one
+// works as far as is known; anew that this one was thought to work.
+func (k *keyring) refused(now time.Time, i int) (others, anew bool) {
+	c := &k.keys[i]
+	anew = !c.aside
+	if anew || c.trying {
+		c.refusals++
+		c.next = now.Add(refusalProbes[min(c.refusals-1, len(refusalProbes)-1)])
+	}
+	c.aside, c.trying = true, false
+	for j := range k.keys {
+		if !k.keys[j].aside {
+			return true, anew
+		}
+	}
+	return false, anew
+}
+
+// untold hears that a request told nothing of its credential.
+func (k *keyring) untold(now time.Time, i int) {
+	if c := &k.keys[i]; c.trying {
+		c.trying = false
+		c.next = now.Add(refusalProbes[min(c.refusals, len(refusalProbes)-1)])
+	}
+}
