@@ -164,7 +164,7 @@ func (l *lane) probe(now time.Time) time.Time {
 		return now.Add(slotPoll)
 	}
 	h.probing = true
-	if h.kind == outage && h.other && (open < canaryBelow || !l.untried()) {
+	if h.kind != usedUp && h.other && (open < canaryBelow || !l.untried()) {
 		h.other, h.canary = false, true
 		l.canary(now)
 		return time.Time{}
@@ -257,8 +257,10 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 		h.other, h.next = true, now // another credential tells
 	case a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp:
 		l.worse(now, a)
-	default:
+	case h.kind == outage:
 		l.otherPassed(now)
+	default:
+		l.resume(now)
 	}
 }
 

@@ -40,6 +40,7 @@ func (k *keyring) pick(now time.Time) int {
 			working = at
 		case c.aside && !c.trying && !c.next.After(now):
 			c.trying = true
+			k.turn = (at + 1) % n
 			return at
 		}
 	}

@@ -240,7 +240,9 @@ func (l *lane) renewKeys(now time.Time, n int) {
 }
 
 // settleTokens corrects what was reckoned with when the item was sent: nothing
-// for what was not billed, the real number where it is known.
+// for what was not billed, the real number where it is known. A refusal for the
+// rate took its client's turn all the same: else one whose prompts are always
+// refused would go first for ever.
 func (l *lane) settleTokens(now time.Time, it *item, a *provider.Answer) {
 	real := it.estimate
 	switch {
@@ -249,15 +251,17 @@ func (l *lane) settleTokens(now time.Time, it *item, a *provider.Answer) {
 	case verdict(a.Class) != rate.Accepted:
 		real = 0
 	}
-	l.shares.take(it.run, real-it.estimate)
+	if a.Class != provider.SlowDown {
+		l.shares.take(it.run, real-it.estimate)
+	}
 	it.run.tokens.Take(now, float64(real-it.estimate))
 }
 
 func verdict(c provider.Class) rate.Verdict {
 	switch c {
-	case provider.SlowDown, provider.TooLarge:
+	case provider.SlowDown:
 		return rate.Refused
-	case provider.Transient, provider.Fatal, provider.UsedUp:
+	case provider.TooLarge, provider.Transient, provider.Fatal, provider.UsedUp:
 		return rate.Failed
 	default:
 		return rate.Accepted

@@ -26,9 +26,12 @@ type run struct {
 	// refusedLast: the last to leave had been refused before, so a fresh one is
 	// next, lest prompts that are always refused keep the others from passing.
 	refusedLast bool
-	reading     bool      // a block is being read
-	eof         bool      // no block is left
-	readAt      time.Time // when reading is tried again after it failed
+	// freshFirst: nothing was answered well lately. Prompts that were not tried
+	// yet tell sooner whether that is the weather, and spend no retry.
+	freshFirst bool
+	reading    bool      // a block is being read
+	eof        bool      // no block is left
+	readAt     time.Time // when reading is tried again after it failed
 
 	// A line is sent for the first time only once the store knows that it may
 	// be: whatever a crash leaves in doubt lies up to reserved, and is counted.
@@ -82,7 +85,7 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 	}
 	var waiting time.Time
 	switch {
-	case len(r.retry) > 0 && !r.retry.due().After(now) && !(r.retry[0].refused > 0 && r.refusedLast && r.ready()):
+	case len(r.retry) > 0 && !r.retry.due().After(now) && !(r.ready() && r.passedOver(r.retry[0])):
 		it = r.retry[0]
 	case r.ready():
 		it = r.fresh[0]
@@ -99,6 +102,11 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 		return nil, at
 	}
 	return it, now
+}
+
+// passedOver tells whether a fresh prompt goes before one that is due again.
+func (r *run) passedOver(it *item) bool {
+	return it.refused > 0 && r.refusedLast || it.transient && r.freshFirst
 }
 
 // ready tells whether a prompt may leave for the first time.

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"testing"
@@ -36,7 +37,10 @@ type sim struct {
 	endedAt  map[*run]time.Duration
 	prompts  map[*run]int
 	canaries int
+	canaryAt []time.Duration
 	log      []string
+	sending  *item         // that the provider is asked about
+	saved    func(*memory) // sees what is kept of the lane; nil: nobody does
 	inFlight int
 	most     int
 }
@@ -153,13 +157,17 @@ func (s *sim) execute(c command) {
 		s.send(c.it)
 	case doCanary:
 		s.canaries++
+		s.canaryAt = append(s.canaryAt, s.since())
 		a := s.answer(0, s.since())
-		s.after(s.latency, func() { s.lane.canaried(s.now, &a) })
+		s.after(cmp.Or(a.Latency, s.latency), func() { s.lane.canaried(s.now, &a) })
 	case doReserve:
 		line := c.run.account.reserve.Load()
 		s.after(10*time.Millisecond, func() { c.run.reservedTo(line) })
 	case doSave:
 		m := s.lane.memory()
+		if s.saved != nil {
+			s.saved(&m)
+		}
 		s.after(time.Millisecond, func() { s.lane.saved(&m) })
 	case doLog:
 		s.log = append(s.log, c.note.what)
@@ -197,11 +205,9 @@ func (s *sim) send(it *item) {
 	s.sentAt = append(s.sentAt, s.since())
 	s.inFlight++
 	s.most = max(s.most, s.inFlight)
+	s.sending = it
 	a := s.answer(it.line, s.since())
-	latency := a.Latency
-	if latency == 0 {
-		latency = s.latency
-	}
+	latency := cmp.Or(a.Latency, s.latency)
 	p := &job.Prompt{Line: it.line, ID: job.IntID(it.line)}
 	var outcome *job.Outcome
 	if a.Class == provider.Done {
@@ -227,10 +233,14 @@ func (s *sim) failures() int {
 	return n
 }
 
-// sentBetween counts the requests that left in a span.
-func (s *sim) sentBetween(from, to time.Duration) int {
-	n := 0
-	for _, at := range s.sentAt {
+// sentBetween counts the prompts that left in a span.
+func (s *sim) sentBetween(from, to time.Duration) int { return between(s.sentAt, from, to) }
+
+// canariesBetween counts the canaries that left in a span.
+func (s *sim) canariesBetween(from, to time.Duration) int { return between(s.canaryAt, from, to) }
+
+func between(times []time.Duration, from, to time.Duration) (n int) {
+	for _, at := range times {
 		if at >= from && at < to {
 			n++
 		}

@@ -10,6 +10,7 @@ const (
 	weatherMemory  = 40 // answers that are looked at
 	weatherPrompts = 20 // different prompts that must have been answered
 	weatherOpen    = 3  // or so many, where they are all that is open
+	gloom          = 3  // transient answers in a row, after which fresh prompts go first
 )
 
 // weather remembers the last answers, to tell a provider's outage from a
@@ -19,13 +20,17 @@ type weather struct {
 		it        *item
 		transient bool
 	}
-	n int
+	n     int
+	inRow int // transient answers without another in between
 }
 
 func (w *weather) add(it *item, transient bool) {
 	slot := &w.last[w.n%weatherMemory]
 	slot.it, slot.transient = it, transient
 	w.n++
+	if w.inRow++; !transient {
+		w.inRow = 0
+	}
 }
 
 func (w *weather) forget() { *w = weather{} }
@@ -74,6 +79,9 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 		return
 	}
 	l.weather.add(it, it.transient)
+	for _, r := range l.runs {
+		r.freshFirst = l.weather.inRow >= gloom
+	}
 	if it.transient && (l.weather.bad() || l.allOpenTransient()) {
 		it.spent = 0
 		l.begin(now, newOutage(now, a))

@@ -1,0 +1,194 @@
+package dispatcher
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/job"
+)
+
+// A prompt that the provider always refuses ends as what it is, after three
+// trials with the lane quiet; the others complete.
+func TestAloneEndsWhatIsAlwaysRefused(t *testing.T) {
+	var s *sim
+	var last []time.Duration
+	s = newSim(t, func(line int64, at time.Duration) provider.Answer {
+		if line != 500 {
+			return done()
+		}
+		if s.inFlight > 1 {
+			last = nil
+		} else {
+			last = append(last, at)
+		}
+		return slowDown(0)
+	})
+	r := s.job("a", 1, 1000, job.Job{})
+	s.run(10 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 1 || !strings.Contains(string(s.outcomes[500].Public), `"error":"rate_limit_exceeded","attempts":0`) {
+		t.Errorf("%d error records, its own is %s", s.failures(), s.outcomes[500].Public)
+	}
+	if s.requests[500] < 10 || len(last) < 3 {
+		t.Errorf("it was refused %d times, the last %d of them alone", s.requests[500], len(last))
+	}
+	for i, at := range last[len(last)-3:] {
+		others := 0
+		for _, sent := range s.sentAt {
+			if sent > at-time.Minute && sent <= at {
+				others++
+			}
+		}
+		if others -= i + 1; others > 0 {
+			t.Errorf("in the minute before the trial at %s %d others were sent", at, others)
+		}
+	}
+	if s.endedAt[r] > 10*time.Minute {
+		t.Errorf("it took %s", s.endedAt[r])
+	}
+}
+
+// One that fits only when nothing else is in flight completes, and so does one
+// that needs the whole budget of a minute; in the middle of a job, and without
+// stopping it for long.
+func TestAloneCompletesWhatFitsAlone(t *testing.T) {
+	for name, fits := range map[string]func(s *sim, at time.Duration) bool{
+		"nothing in flight": func(s *sim, _ time.Duration) bool { return s.inFlight == 1 },
+		"a minute's budget": func(s *sim, at time.Duration) bool { return s.sentBetween(at-time.Minute, at) == 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s *sim
+			s = newSim(t, func(line int64, at time.Duration) provider.Answer {
+				if line >= 500 && line < 503 && !fits(s, at) {
+					return slowDown(time.Second)
+				}
+				return done()
+			})
+			r := s.job("a", 1, 60_000, job.Job{})
+			s.run(10 * time.Hour)
+			s.want(r, "COMPLETED")
+			if s.failures() != 0 {
+				t.Errorf("%d error records", s.failures())
+			}
+			if s.endedAt[r] > 30*time.Minute {
+				t.Errorf("it took %s", s.endedAt[r])
+			}
+		})
+	}
+}
+
+// Many prompts that are always refused, among others of another client, leave
+// the other client at least a third of the time.
+func TestAloneLeavesTheOthersTime(t *testing.T) {
+	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+		if line > 100_000 {
+			return slowDown(20 * time.Second)
+		}
+		return done()
+	})
+	bad := s.job("bad", 100_001, 30, job.Job{})
+	good := s.job("good", 1, 20_000, job.Job{})
+	silent, all := 0, 0
+	for s.endedAt[good] == 0 && all < 10_000 {
+		s.run(10 * time.Second)
+		all++
+		if !s.lane.silentSince.IsZero() {
+			silent++
+		}
+	}
+	s.want(good, "COMPLETED")
+	if silent == 0 || silent > all*2/3 {
+		t.Errorf("the lane was quiet for %d of %d tens of seconds", silent, all)
+	}
+	s.run(100 * time.Hour)
+	s.want(bad, "COMPLETED")
+	if s.failures() != 30 {
+		t.Errorf("%d error records, want 30", s.failures())
+	}
+}
+
+// In a job that is too small for a hundred others to pass, canaries take their
+// place: nothing circles for ever.
+func TestAloneInASmallJob(t *testing.T) {
+	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+		if line == 2 || line == 3 {
+			return slowDown(0)
+		}
+		return done()
+	})
+	r := s.job("a", 1, 5, job.Job{})
+	s.run(24 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 2 || s.canaries < 90 {
+		t.Errorf("%d error records after %d canaries", s.failures(), s.canaries)
+	}
+
+	// Where nothing passes, it is no prompt's fault.
+	s = newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < 20*time.Hour {
+			return slowDown(0)
+		}
+		return done()
+	})
+	r = s.job("a", 1, 5, job.Job{})
+	s.run(48 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 0 {
+		t.Errorf("%d error records", s.failures())
+	}
+}
+
+// A cancel, a stop and a hold in the middle of a trial leave nothing behind.
+func TestAloneInterrupted(t *testing.T) {
+	for name, do := range map[string]func(*sim, *run){
+		"cancel": func(s *sim, r *run) { s.lane.cancel(r) },
+		"stop":   func(s *sim, _ *run) { s.lane.stopping = true },
+	} {
+		for _, at := range []time.Duration{40 * time.Second, 90 * time.Second, 100 * time.Second} {
+			s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+				if line == 5 {
+					a := slowDown(0)
+					a.Latency = 30 * time.Second
+					return a
+				}
+				return done()
+			})
+			r := s.job("a", 1, 20_000, job.Job{})
+			s.run(at)
+			do(s, r)
+			s.run(time.Hour)
+			if l := s.lane; l.inFlight != 0 || len(l.flying) != 0 || l.trial != nil || l.slot.taken.Load() != 0 {
+				t.Errorf("%s at %s: %d in flight", name, at, l.inFlight)
+			}
+		}
+	}
+}
+
+// A refusal for the prompt's own size counts as an attempt; the request was
+// sent, and it was no refusal for the rate.
+func TestTooLargeCountsAsAnAttempt(t *testing.T) {
+	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+		if line%2 == 0 {
+			return provider.Answer{Class: provider.TooLarge, Code: job.CodeRateLimit, Message: "Request too large", HTTPStatus: 429}
+		}
+		return done()
+	})
+	r := s.job("a", 1, 400, job.Job{})
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
+	if got := string(s.outcomes[2].Public); s.requests[2] != 1 || !strings.Contains(got, `"error":"rate_limit_exceeded","attempts":1`) {
+		t.Errorf("after %d requests: %s", s.requests[2], got)
+	}
+}
+
+// Answers that a filter withheld fail no job, however many they are: they are
+// no refusals of the request.
+func TestWithheldAnswersFailNoJob(t *testing.T) {
+	withheld := provider.Answer{Class: provider.Terminal, Code: job.CodeContentFiltered, Message: "withheld", HTTPStatus: 200}
+	s := newSim(t, func(int64, time.Duration) provider.Answer { return withheld })
+	r := s.job("a", 1, 300, job.Job{})
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
+}
