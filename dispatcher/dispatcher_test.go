@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,15 @@ type bench struct {
 	provider *httptest.Server
 	// configured is the name of the one provider; empty: sim.
 	configured string
+	// keys are its credentials, and environ what the variables hold; empty: one.
+	keys    []provider.KeyRef
+	environ map[string]string
+	rpd     int           // its cap of a day
+	idle    time.Duration // when idle lanes end; 0: as they do
+	// before sees each request; true: it has answered. It may be nil.
+	before func(http.ResponseWriter, *http.Request) bool
 
+	d       *Dispatcher
 	stop    context.CancelFunc
 	stopped chan error
 }
@@ -44,7 +53,12 @@ func newBench(t *testing.T, cfg simulator.Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, dir: t.TempDir(), sim: sim, provider: httptest.NewServer(sim)}
+	b := &bench{t: t, dir: t.TempDir(), sim: sim}
+	b.provider = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.before == nil || !b.before(w, r) {
+			sim.ServeHTTP(w, r)
+		}
+	}))
 	b.open()
 	t.Cleanup(func() {
 		if b.stop != nil {
@@ -70,17 +84,8 @@ func (b *bench) open() {
 
 func (b *bench) start(change func(*Config)) {
 	b.t.Helper()
-	registry, err := provider.NewRegistry(map[string]provider.Config{cmp.Or(b.configured, "sim"): {BaseURL: b.provider.URL + "/v1", APIKeys: []provider.KeyRef{{Env: "K"}}}},
-		func(name string) string { return map[string]string{"K": "k"}[name] })
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	cfg := Config{
-		Store: b.store, Files: b.files,
-		Settings: Settings{
-			Providers: registry, RequestTimeout: 10 * time.Second, RetryBase: time.Millisecond,
-			MaxHold: time.Hour, MaxOutage: time.Hour,
-		},
+		Store: b.store, Files: b.files, Settings: b.settings(),
 		MaxActiveJobs: 100, MaxInFlight: 256, DrainTimeout: 10 * time.Second,
 	}
 	if change != nil {
@@ -90,8 +95,29 @@ func (b *bench) start(change func(*Config)) {
 	ctx, b.stop = context.WithCancel(context.Background())
 	b.stopped = make(chan error, 1)
 	d := New(cfg)
+	d.idle = cmp.Or(b.idle, d.idle)
+	b.d = d
 	stopped := b.stopped
 	go func() { stopped <- d.Run(ctx) }()
+}
+
+// settings are those of now.
+func (b *bench) settings() Settings {
+	b.t.Helper()
+	keys, environ := b.keys, b.environ
+	if keys == nil {
+		keys, environ = []provider.KeyRef{{Env: "K"}}, map[string]string{"K": "k"}
+	}
+	registry, err := provider.NewRegistry(map[string]provider.Config{cmp.Or(b.configured, "sim"): {
+		BaseURL: b.provider.URL + "/v1", APIKeys: keys, RPD: b.rpd,
+	}}, func(name string) string { return environ[name] })
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return Settings{
+		Providers: registry, RequestTimeout: 10 * time.Second, RetryBase: time.Millisecond,
+		MaxHold: time.Hour, MaxOutage: time.Hour,
+	}
 }
 
 // end stops the dispatcher as SIGTERM would.
