@@ -111,9 +111,12 @@ func startService(options ...func(*service)) (_ *service, err error) {
 
 func (s *service) dispatch() {
 	d := dispatcher.New(dispatcher.Config{
-		Store: s.store, Files: s.files, Providers: s.offer.registry, Log: slog.New(slog.DiscardHandler),
-		MaxActiveJobs: 10, MaxInFlight: 64, RequestTimeout: time.Minute, RetryBase: time.Millisecond,
-		MaxHold: time.Hour, MaxOutage: time.Hour, DrainTimeout: time.Millisecond,
+		Store: s.store, Files: s.files, Log: slog.New(slog.DiscardHandler),
+		Settings: dispatcher.Settings{
+			Providers: s.offer.registry, RequestTimeout: time.Minute, RetryBase: time.Millisecond,
+			MaxHold: time.Hour, MaxOutage: time.Hour,
+		},
+		MaxActiveJobs: 10, MaxInFlight: 64, DrainTimeout: time.Millisecond,
 	})
 	var ctx context.Context
 	ctx, s.stopDispatching = context.WithCancel(context.Background())

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/peer"
@@ -13,8 +14,24 @@ import (
 
 // failures refuses addresses that send too many bad keys.
 type failures struct {
-	addresses *quota.Addresses
+	addresses atomic.Pointer[quota.Addresses] // of nil: there is no limit
+	perMinute int
 	now       func() time.Time
+}
+
+func newFailures(perMinute int, now func() time.Time) *failures {
+	f := &failures{now: now}
+	f.allow(perMinute)
+	return f
+}
+
+// allow begins to count anew where the limit is another. One goroutine at a
+// time calls it.
+func (f *failures) allow(perMinute int) {
+	if f.addresses.Load() == nil || perMinute != f.perMinute {
+		f.perMinute = perMinute
+		f.addresses.Store(quota.NewAddresses(perMinute))
+	}
 }
 
 // count returns an authentication's error, or what takes its place. A key that
@@ -23,7 +40,7 @@ func (f *failures) count(from netip.Addr, err error) error {
 	if err == nil || problem.From(err).Kind != problem.Unauthenticated {
 		return err
 	}
-	if refused := f.addresses.Failed(from, f.now()); refused != nil {
+	if refused := f.addresses.Load().Failed(from, f.now()); refused != nil {
 		return refused
 	}
 	return err

@@ -24,6 +24,7 @@ import (
 	"github.com/promptforge/promptforge/server/quota"
 	"github.com/promptforge/promptforge/server/transfer"
 	"github.com/promptforge/promptforge/server/webhook"
+	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/erase"
 )
 
@@ -87,7 +88,7 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	signer := transfer.NewSigner(secret, s.publicURL)
 	s.quotas = quota.NewKeeper(quota.Config{Store: cfg.Store, Limits: cfg.Quotas, Clients: cfg.ClientQuotas, Now: cfg.Now})
-	s.failures = &failures{addresses: quota.NewAddresses(cfg.FailedAuthentications), now: cfg.Now}
+	s.failures = newFailures(cfg.FailedAuthentications, cfg.Now)
 	s.transfers = transfer.NewHandler(transfer.Config{
 		Store: cfg.Store, Files: cfg.Files, Signer: signer, Quotas: s.quotas,
 		MaxUploadBytes: cfg.MaxUploadBytes, Now: cfg.Now, Log: cfg.Log,
@@ -186,6 +187,13 @@ func (s *Server) buildAdmin() {
 		IdleTimeout:       idleTimeout, // no limits else: an operator's verb may take its time
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
+}
+
+// Configure goes by other quotas from now on, as Config describes them. One
+// goroutine at a time calls it.
+func (s *Server) Configure(all quota.Limits, clients map[string]storage.Quota, failedAuthentications int) {
+	s.quotas.Configure(all, clients)
+	s.failures.allow(failedAuthentications)
 }
 
 // HTTPAddr is the address that HTTP is served on.

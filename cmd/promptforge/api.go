@@ -198,6 +198,7 @@ type wireJob struct {
 
 	FailureReason   *string           `json:"failure_reason"`
 	HoldReason      *string           `json:"hold_reason"`
+	HeldSince       *string           `json:"held_since"`
 	HeldUntil       *string           `json:"held_until"`
 	SettledAt       *string           `json:"settled_at"`
 	MaxRetries      *int64            `json:"max_retries"`

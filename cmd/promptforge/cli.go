@@ -12,6 +12,7 @@ type cli struct {
 	Jobs     jobsCmd     `cmd:"" help:"Submit, follow and fetch jobs of a running server."`
 	Keys     keysCmd     `cmd:"" help:"Create, list and revoke the API keys of a server on this machine."`
 	Clients  clientsCmd  `cmd:"" help:"List the clients of a server on this machine, set their quotas, and purge one."`
+	Lanes    lanesCmd    `cmd:"" help:"Show what a server's lanes are doing, and probe held ones."`
 	Compact  compactCmd  `cmd:"" help:"Rewrite a stopped server's store, so that nothing deleted is left in it."`
 	Simulate simulateCmd `cmd:"" help:"Run a stand-in for an LLM provider, to try things out for free."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher"
@@ -41,22 +42,24 @@ func (f *engineFlags) settings(providers *provider.Registry) dispatcher.Settings
 }
 
 // providers reads what the configuration file and the environment offer.
-func (p *program) providers() (*provider.Registry, error) {
-	registry, err := provider.NewRegistry(p.settings.providers, p.getenv)
-	if err != nil && p.settings.file != "" {
-		return nil, errors.New(p.settings.file + ": " + err.Error())
+func (s *settings) registry() (*provider.Registry, error) {
+	registry, err := provider.NewRegistry(s.providers, s.getenv)
+	if err != nil && s.file != "" {
+		return nil, errors.New(s.file + ": " + err.Error())
 	}
 	return registry, err
 }
 
-// offers is a registry as the server asks it.
-type offers struct{ registry *provider.Registry }
+// offers is the registry of now as the server asks it.
+type offers struct {
+	registry atomic.Pointer[provider.Registry]
+}
 
-var _ server.Offers = offers{}
+var _ server.Offers = (*offers)(nil)
 
 // Offered is nil, or a *server.NotOffered.
-func (o offers) Offered(name, model string) error {
-	err := o.registry.Offered(name, model)
+func (o *offers) Offered(name, model string) error {
+	err := o.registry.Load().Offered(name, model)
 	var not *provider.NotOffered
 	if errors.As(err, &not) {
 		return &server.NotOffered{Model: not.Model, Sentence: not.Sentence}

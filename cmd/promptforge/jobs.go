@@ -87,6 +87,7 @@ func showJob(out io.Writer, j *wireJob) error {
 	row("status", j.Status)
 	row("reason", or(j.FailureReason))
 	row("held", or(j.HoldReason))
+	row("held since", or(j.HeldSince))
 	row("held until", or(j.HeldUntil))
 	row("model", j.Provider+" / "+j.Model)
 	row("prompts", counts(j))

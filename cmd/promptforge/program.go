@@ -25,6 +25,7 @@ type program struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 
+	args     []string
 	settings *settings     // of the configuration file
 	every    time.Duration // between two lines of progress where there is no terminal
 }
@@ -103,25 +104,35 @@ func (p *program) execute(args []string) (err error) {
 			}
 		}
 	}()
+	p.args = args
+	_, command, err := p.parse(p.settings)
+	if err != nil {
+		return err
+	}
+	return command.Run(p)
+}
+
+// parse reads the command line, with what it leaves out from s.
+func (p *program) parse(s *settings) (*cli, *kong.Context, error) {
 	var grammar cli
 	parser, err := kong.New(&grammar,
 		kong.Name("promptforge"),
 		kong.Description("Takes a file of prompts, sends them all to an LLM provider as fast as it allows, and hands the answers back."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Exit(func(code int) { panic(stopParsing{code}) }),
-		kong.Resolvers(p.settings),
+		kong.Resolvers(s),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(describeFlag),
 	)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	p.settings.known = knownSettings(parser.Model)
-	command, err := parser.Parse(args)
+	s.known = knownSettings(parser.Model)
+	command, err := parser.Parse(p.args)
 	if err != nil {
-		return parseMistake(err)
+		return nil, nil, parseMistake(err)
 	}
-	return command.Run(p)
+	return &grammar, command, nil
 }
 
 // parseMistake makes one sentence of what kong found.

@@ -18,6 +18,8 @@ type snapshot struct {
 	rate        float64 // outcomes or requests a minute; 0: not known
 	boundBy     string
 	held        string // why nothing is sent
+	heldSince   time.Time
+	heldUntil   time.Time // zero: nobody named it
 	tokens      int64
 	finishing   int64 // after ctrl-C: the requests that are waited for, 1 or more
 	stopped     bool  // after ctrl-C
@@ -163,7 +165,7 @@ func (s snapshot) with(old snapshot) snapshot {
 		s.boundBy = old.boundBy
 	}
 	if s.held == "" {
-		s.held = old.held
+		s.held, s.heldSince, s.heldUntil = old.held, old.heldSince, old.heldUntil
 	}
 	if s.tokens == 0 {
 		s.tokens = old.tokens
@@ -191,7 +193,7 @@ func (s snapshot) notes() []string {
 	case s.state != "PROCESSING":
 		add("%s", s.state)
 	case s.held != "":
-		add("held: %s", strings.TrimRight(oneLine(s.held), "."))
+		notes = append(notes, s.hold())
 	case s.rate > 0:
 		add("%s/min", number(int64(s.rate+0.5)))
 		if s.boundBy != "" {
@@ -205,6 +207,18 @@ func (s snapshot) notes() []string {
 		add("%s left", short(left))
 	}
 	return notes
+}
+
+// hold says what holds the job, since when, and until when.
+func (s snapshot) hold() string {
+	text := "held"
+	if !s.heldSince.IsZero() {
+		text += " since " + clock(&s.heldSince)
+	}
+	if !s.heldUntil.IsZero() {
+		text += " until " + clock(&s.heldUntil)
+	}
+	return text + ": " + strings.TrimRight(oneLine(s.held), ".")
 }
 
 // left is how long the rest will take at the present rate; 0: nobody knows.

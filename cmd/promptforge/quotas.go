@@ -64,9 +64,9 @@ func (s strictYAML) clients(n *yaml.Node, into *map[string]clientConfig) error {
 	return nil
 }
 
-func (p *program) clientQuotas() map[string]storage.Quota {
+func (s *settings) clientQuotas() map[string]storage.Quota {
 	quotas := map[string]storage.Quota{}
-	for name, c := range p.settings.clients {
+	for name, c := range s.clients {
 		quotas[name] = c.Quota.quota()
 	}
 	return quotas

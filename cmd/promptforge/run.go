@@ -52,7 +52,7 @@ Exit code 0 when every prompt has an outcome, 1 when the run failed, 130 after c
 
 // Run does the whole job.
 func (c *runCmd) Run(p *program) error {
-	registry, err := p.providers()
+	registry, err := p.settings.registry()
 	if err != nil {
 		return err
 	}
@@ -305,7 +305,8 @@ func (r *running) snapshot() snapshot {
 	j := r.job
 	s := snapshot{
 		state: j.Status.String(), total: j.PromptCount, done: j.Outcomes(), failed: j.FailedCount,
-		boundBy: j.Pace.BoundBy, held: j.Pace.HoldReason, tokens: j.PromptTokens + j.CompletionTokens,
+		boundBy: j.Pace.BoundBy, held: j.Pace.HoldReason, heldSince: j.Pace.HeldSince, heldUntil: j.Pace.HeldUntil,
+		tokens:  j.PromptTokens + j.CompletionTokens,
 		stopped: r.p.ctx.Err() != nil,
 	}
 	if s.rate = r.meter.rate(time.Now(), s.done); s.rate == 0 {

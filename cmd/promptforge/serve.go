@@ -55,7 +55,7 @@ A configuration file:
 	    base_url: http://127.0.0.1:8000/v1
 	    models: [llama-3.1-8b]
 
-Ctrl-C or SIGTERM stops sending, lets what is in flight finish and ends; a second one ends at once, and nothing that was recorded is lost either way.
+SIGHUP rereads the file and the credentials, whole or not at all. Ctrl-C or SIGTERM stops sending, lets what is in flight finish and ends; a second one ends at once, and nothing that was recorded is lost either way.
 `
 }
 
@@ -64,16 +64,18 @@ func (c *serveCmd) Run(p *program) error {
 	if err := c.checkTLS(); err != nil {
 		return err
 	}
-	registry, err := p.providers()
+	registry, err := p.settings.registry()
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.Level(c.LogLevel)}))
+	var level slog.LevelVar
+	level.Set(slog.Level(c.LogLevel))
+	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: &level}))
 	m, err := openMemory(c.DataDir, int(c.MaxActiveJobsPerClient))
 	if err != nil {
 		return err
 	}
-	return m.close(c.serve(p, m, registry, log))
+	return m.close(c.serve(p, m, registry, log, &level))
 }
 
 // checkTLS looks at the files before anything is opened.
@@ -90,14 +92,16 @@ func (c *serveCmd) checkTLS() error {
 	return nil
 }
 
-func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log *slog.Logger) error {
+func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log *slog.Logger, level *slog.LevelVar) error {
+	var offered offers
+	offered.registry.Store(registry)
 	srv, err := server.New(server.Config{
-		Store: m.store, Files: m.files, Offers: offers{registry}, Log: log,
+		Store: m.store, Files: m.files, Offers: &offered, Log: log,
 		HTTPAddr: string(c.HTTPAddr), GRPCAddr: string(c.GRPCAddr), PublicURL: string(c.PublicURL),
 		Retention:    time.Duration(c.Retention),
 		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
 		MaxUploadBytes: int64(c.MaxUploadBytes), DataDir: c.DataDir, WebhookAllow: webhook.Allowed(c.WebhookAllow),
-		Quotas: c.limits(), ClientQuotas: p.clientQuotas(), FailedAuthentications: int(c.QuotaFailedAuthentications),
+		Quotas: c.limits(), ClientQuotas: p.settings.clientQuotas(), FailedAuthentications: int(c.QuotaFailedAuthentications),
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Version: version,
 	})
 	if err != nil {
@@ -110,7 +114,11 @@ func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log
 	if err := c.greet(p, m, srv); err != nil {
 		return errors.Join(err, srv.Close())
 	}
-	return together(p.ctx, srv, c.dispatcher(m, registry, int(c.MaxActiveJobs), log), observer)
+	d := c.dispatcher(m, registry, int(c.MaxActiveJobs), log)
+	srv.Admin().ServeLanes(lanesOf{d})
+	r := &reloader{p: p, now: c, offers: &offered, server: srv, dispatcher: d, level: level, log: log}
+	defer r.listen()()
+	return together(p.ctx, srv, d, observer)
 }
 
 // together runs the dispatcher and the server. At a stop the dispatcher drains

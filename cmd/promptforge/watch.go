@@ -174,10 +174,17 @@ func (w *watcher) detail(s snapshot) snapshot {
 		return s
 	}
 	s.boundBy, s.held, s.tokens = or(j.BoundBy), or(j.HoldReason), or(j.TokensUsed)
+	s.heldSince, s.heldUntil = timeOf(j.HeldSince), timeOf(j.HeldUntil)
 	if rpm := or(j.CurrentRPM); rpm > 0 {
 		s.rate = float64(rpm)
 	}
 	return s
+}
+
+// timeOf reads a time of the server's; zero where it said none.
+func timeOf(text *string) time.Time {
+	t, _ := time.Parse(time.RFC3339, or(text)) // what is no time is as none
+	return t
 }
 
 // finish says how the job ended.

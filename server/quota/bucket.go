@@ -21,8 +21,8 @@ func perSecond(n float64) rate {
 	return rate{every: time.Duration(float64(time.Second) / n), burst: int(math.Max(1, math.Ceil(n)))}
 }
 
-// take takes a token. Where there is none nothing changes, and wait, over 0, is
-// until there is one.
+// take takes a token. Where there is none wait, over 0, is until there is one,
+// whoever asks how often.
 func (b *bucket) take(now time.Time, r rate) (wait time.Duration) {
 	most := r.every * time.Duration(r.burst)
 	full := b.full
@@ -31,6 +31,7 @@ func (b *bucket) take(now time.Time, r rate) (wait time.Duration) {
 	}
 	if full.Sub(now) > most { // the rate was another, or the clock was set back
 		full = now.Add(most)
+		b.full = full // or it would be clamped for as long again at each try
 	}
 	full = full.Add(r.every)
 	if over := full.Sub(now) - most; over > 0 {

@@ -90,11 +90,24 @@ func (k *Keeper) Limits(ctx context.Context, name string) (Limits, error) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return Limits{}, unavailable(err)
 	}
-	limits = k.cfg.Limits.With(k.cfg.Clients[name]).With(set)
 	k.mu.Lock()
+	limits = k.cfg.Limits.With(k.cfg.Clients[name]).With(set)
+	if limits.RequestsPerSecond != c.limits.RequestsPerSecond {
+		c.requests = bucket{} // what was taken at the old rate would be waited for at the old rate
+	}
 	c.limits, c.asked = limits, now
 	k.mu.Unlock()
 	return limits, nil
+}
+
+// Configure goes by other limits from now on.
+func (k *Keeper) Configure(limits Limits, clients map[string]storage.Quota) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cfg.Limits, k.cfg.Clients = limits, clients
+	for _, c := range k.clients {
+		c.asked = time.Time{}
+	}
 }
 
 // Forget makes the next question go to the store.

@@ -307,3 +307,51 @@ func TestValid(t *testing.T) {
 		}
 	}
 }
+
+// Other limits hold from the next request on, and nobody waits for what a lower
+// rate asked for.
+func TestConfigure(t *testing.T) {
+	k := NewKeeper(Config{Store: noStore{}, Limits: Limits{RequestsPerSecond: MinRequestsPerSecond}, Now: func() time.Time { return begin }})
+	ctx := context.Background()
+	if err := k.Request(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Request(ctx, "a"); err == nil {
+		t.Error("a second request passes")
+	}
+	rate := 100.0
+	k.Configure(Limits{RequestsPerSecond: MinRequestsPerSecond}, map[string]storage.Quota{"a": {RequestsPerSecond: &rate}})
+	for range 50 {
+		if err := k.Request(ctx, "a"); err != nil {
+			t.Fatalf("under the higher limit: %v", err)
+		}
+	}
+	k.Configure(Limits{}, nil)
+	for range 500 {
+		if err := k.Request(ctx, "a"); err != nil {
+			t.Fatalf("without a limit: %v", err)
+		}
+	}
+}
+
+// noStore has set no quota.
+type noStore struct{ Store }
+
+func (noStore) Quota(context.Context, string) (storage.Quota, error) {
+	return storage.Quota{}, storage.ErrNotFound
+}
+
+// A clock that is set back, or a rate that was far lower, keeps nobody waiting
+// for longer than a bucket takes to fill.
+func TestBucketAfterALongWait(t *testing.T) {
+	var b bucket
+	b.take(begin.Add(time.Hour), perSecond(1))
+	r := perSecond(10)
+	wait := b.take(begin, r)
+	if wait <= 0 || wait > r.every {
+		t.Fatalf("it must wait %v", wait)
+	}
+	if again := b.take(begin.Add(wait), r); again != 0 {
+		t.Errorf("after the wait it must wait another %v", again)
+	}
+}
