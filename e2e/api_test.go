@@ -24,6 +24,8 @@ type whole struct {
 	RequestsSent   int64      `json:"requests_sent"`
 	PossiblyRepaid int64      `json:"possibly_repaid"`
 	FailureReason  string     `json:"failure_reason"`
+	HoldReason     string     `json:"hold_reason"`
+	HeldSince      string     `json:"held_since"`
 }
 
 // call does a request and decodes its JSON answer.

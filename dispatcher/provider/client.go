@@ -87,7 +87,9 @@ func (c *Client) Send(ctx context.Context, p *job.Prompt) (a Answer, sent bool) 
 	if err != nil {
 		return Answer{Class: Terminal, Code: job.CodeInvalidRequest, Message: err.Error()}, false
 	}
-	return c.post(ctx, path, body), true
+	a = c.post(ctx, path, body)
+	withoutPrompt(&c.endpoint, &a, p)
+	return a, true
 }
 
 // Canary asks the endpoint for the least it can do.
