@@ -11,8 +11,7 @@ import (
 
 // keyed is a sim whose provider sees which credential a request came with.
 func keyed(t *testing.T, keys int, answer func(key int, line int64, at time.Duration) provider.Answer) *sim {
-	var s *sim
-	s = newSim(t, nil)
+	s := newSim(t, nil)
 	s.lane.renewKeys(s.now, keys)
 	s.answer = func(line int64, at time.Duration) provider.Answer {
 		key := s.lane.canaryKey
