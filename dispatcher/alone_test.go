@@ -66,7 +66,7 @@ func TestAloneCompletesWhatFitsAlone(t *testing.T) {
 				}
 				return done()
 			})
-			r := s.job("a", 1, 60_000, job.Job{})
+			r := s.job("a", 1, 30_000, job.Job{})
 			s.run(10 * time.Hour)
 			s.want(r, "COMPLETED")
 			if s.failures() != 0 {

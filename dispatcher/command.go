@@ -36,4 +36,5 @@ type note struct {
 	hold   *hold
 	key    int
 	hasKey bool
+	good   bool // nobody has to do anything
 }

@@ -108,7 +108,8 @@ func (l *lane) resume(now time.Time) {
 
 // unhold forgets the hold.
 func (l *lane) unhold(what string) {
-	l.tell(what, l.hold)
+	told := *l.hold
+	l.emit(command{verb: doLog, note: note{what: what, hold: &told, good: true}})
 	l.hold = nil
 	l.weather.forget()
 	l.emit(command{verb: doSave})
@@ -332,9 +333,9 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 		return
 	case a.Class == provider.Fatal:
 		h.reason = a.Message
-		// The first probe repeats the prompt, the second asks with another:
-		// one prompt alone fails no lane.
-		if !l.succeeded && (h.probes > 1 || !l.untried()) {
+		// The first probe repeats the prompt, the second asks with another or
+		// with a canary: one prompt alone fails no lane.
+		if !l.succeeded && h.probes > 1 {
 			l.failAll(a.Message)
 			return
 		}

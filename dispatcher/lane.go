@@ -201,7 +201,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 func (l *lane) unsent(now time.Time, it *item, a *provider.Answer, p *job.Prompt, wasProbe bool) {
 	l.ctl.Unsent(now, it.estimate)
 	it.run.account.requests.Add(-1)
-	l.today.sent--
+	l.today.sent = max(0, l.today.sent-1)
 	l.keys.untold(now, it.key)
 	if wasProbe && l.hold != nil {
 		l.hold.probing = false // it told nothing
@@ -224,7 +224,7 @@ func (l *lane) credential(now time.Time, key, generation int, a *provider.Answer
 		return others
 	case verdict(a.Class) == rate.Accepted || a.Class == provider.TooLarge:
 		if l.keys.works(key) && len(l.keys.keys) > 1 {
-			l.emit(command{verb: doLog, note: note{what: "a credential works again", key: key, hasKey: true}})
+			l.emit(command{verb: doLog, note: note{what: "a credential works again", key: key, hasKey: true, good: true}})
 		}
 	default:
 		l.keys.untold(now, key)

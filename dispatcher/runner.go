@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"log/slog"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
@@ -329,7 +330,11 @@ func (r *laneRunner) log(n *note) {
 			attrs = append(attrs, "until", h.until.UTC().Format(time.RFC3339))
 		}
 	}
-	r.d.log.Warn(n.what, attrs...)
+	level := slog.LevelWarn
+	if n.good {
+		level = slog.LevelInfo
+	}
+	r.d.log.Log(context.Background(), level, n.what, attrs...)
 }
 
 // read reads a run's next block. A damaged one ends the job: what was answered

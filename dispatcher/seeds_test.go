@@ -13,16 +13,22 @@ import (
 
 // weatherOf makes a provider of a seed: how often it fails in which way, when
 // it is down, and how long its answers take.
-func weatherOf(rng *rand.Rand) func(line int64, at time.Duration) provider.Answer {
+func weatherOf(rng *rand.Rand, s *sim) func(line int64, at time.Duration) provider.Answer {
 	share := func(most float64) float64 { return rng.Float64() * most * float64(rng.IntN(2)) }
 	transient, broken, slow, refused := share(0.2), share(0.05), share(0.1), share(0.05)
 	flap := time.Duration(rng.IntN(120)*rng.IntN(2)) * time.Second
 	badKeyAt := time.Duration(rng.IntN(300)+20) * time.Second
 	badKeyFor := time.Duration(rng.IntN(600)*rng.IntN(2)) * time.Second
 	sigma := rng.Float64() * 1.2
-	return func(_ int64, at time.Duration) (a provider.Answer) {
+	deadKey, deadFor := rng.IntN(4), time.Duration(rng.IntN(600))*time.Second
+	tooLarge := int64(rng.IntN(2) * (1 + rng.IntN(50)))
+	return func(line int64, at time.Duration) (a provider.Answer) {
 		x := rng.Float64()
 		switch {
+		case line > 0 && len(s.lane.keys.keys) > 1 && s.sending.key == deadKey && at > badKeyAt && at < badKeyAt+deadFor:
+			a = refusedKey()
+		case tooLarge > 0 && line%100 == tooLarge:
+			a = slowDown(time.Duration(rng.IntN(3)) * time.Second)
 		case at >= badKeyAt && at < badKeyAt+badKeyFor:
 			a = refusedKey()
 		case flap > 0 && (at/flap)%2 == 1:
@@ -48,11 +54,14 @@ func weatherOf(rng *rand.Rand) func(line int64, at time.Duration) provider.Answe
 func TestLaneSeeds(t *testing.T) {
 	for seed := uint64(1); seed <= 200; seed++ {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		s := newSim(t, weatherOf(rng))
+		s := newSim(t, nil)
+		s.answer = weatherOf(rng, s)
 		s.lane = newLane(laneConfig{
 			RetryBase: time.Second, MaxHold: time.Hour, MaxOutage: 24 * time.Hour,
 			Rate: rate.Config{Concurrency: 1 + rng.IntN(100)},
+			RPD:  rng.IntN(2) * (100 + rng.IntN(1000)),
 		}, nil, false, &slots{most: 4096}, seed, s.start)
+		s.lane.renewKeys(s.start, 1+rng.IntN(3))
 		cancelled := map[*run]bool{}
 		var runs []*run
 		for n := range int64(1 + rng.IntN(4)) {
@@ -69,7 +78,7 @@ func TestLaneSeeds(t *testing.T) {
 				}
 			})
 		}
-		s.run(72 * time.Hour)
+		s.run(30 * day)
 		outcomes := 0
 		whole := true
 		for _, r := range runs {
