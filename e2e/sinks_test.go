@@ -121,9 +121,13 @@ func TestCanariesInNoSink(t *testing.T) {
 		{"POST", "/v1/jobs/init", `{"provider":"openai","model":7,"metadata":{"about":"` + inJob + `"}}`},
 		{"POST", "/v1/jobs/init", `{"provider":"openai","model":"m","metadata":{"about":"` + inJob + `"`},
 		{"POST", "/v1/jobs/init", `{"provider":"openai","model":"m","max_retries":99,"metadata":{"about":"` + inJob + `"}}`},
-		{"GET", "/v1/jobs/" + ids[0] + "/results", ""}, {"GET", "/v1/jobs/" + ids[0], ""}, {"GET", "/v1/jobs/" + ids[1] + "/status", ""},
-		{"POST", "/v1/jobs/" + ids[0] + "/cancel", ""}, {"DELETE", "/v1/jobs/" + ids[0], ""},
-		{"GET", "/v1/nowhere", inPrompt}, {"PUT", "/v1/uploads/x", inPrompt},
+		{"GET", "/v1/jobs/" + ids[0] + "/results", ""},
+		{"GET", "/v1/jobs/" + ids[0], ""},
+		{"GET", "/v1/jobs/" + ids[1] + "/status", ""},
+		{"POST", "/v1/jobs/" + ids[0] + "/cancel", ""},
+		{"DELETE", "/v1/jobs/" + ids[0], ""},
+		{"GET", "/v1/nowhere", inPrompt},
+		{"PUT", "/v1/uploads/x", inPrompt},
 	} {
 		sinks = append(sinks, a.mistake(r.method, r.path, other, r.body), a.mistake(r.method, r.path, other+"x", r.body))
 	}
