@@ -165,7 +165,7 @@ func (l *lane) probe(now time.Time) time.Time {
 		return now.Add(slotPoll)
 	}
 	h.probing = true
-	if h.kind != usedUp && h.other && (open < canaryBelow || !l.untried()) {
+	if h.kind != usedUp && h.other && (h.kind == outage && open < canaryBelow || !l.untried()) {
 		h.other, h.canary = false, true
 		l.canary(now)
 		return time.Time{}
@@ -334,8 +334,8 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	case a.Class == provider.Fatal:
 		h.reason = a.Message
 		// The first probe repeats the prompt, the second asks with another or
-		// with a canary: one prompt alone fails no lane.
-		if !l.succeeded && h.probes > 1 {
+		// with a canary, where there is another: one prompt alone fails no lane.
+		if !l.succeeded && (h.probes > 1 || !l.untried()) {
 			l.failAll(a.Message)
 			return
 		}

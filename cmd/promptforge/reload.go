@@ -91,7 +91,7 @@ func laterSettings(now, then *serveCmd) []string {
 	before, after := settingsOf(reflect.ValueOf(now).Elem()), settingsOf(reflect.ValueOf(then).Elem())
 	var names []string
 	for name, value := range after {
-		if before[name] != value && !slices.Contains(takenUp, name) {
+		if !reflect.DeepEqual(before[name], value) && !slices.Contains(takenUp, name) {
 			names = append(names, name)
 		}
 	}
