@@ -64,6 +64,7 @@ type lane struct {
 
 	hold      *hold
 	weather   weather
+	gloomy    bool // nothing was answered well lately
 	succeeded bool // it had a success at some time, remembered over restarts
 	stopping  bool
 	blocked   string // the store's trouble; empty: none
@@ -93,6 +94,7 @@ func (l *lane) emit(c command) { l.out = append(l.out, c) }
 func (l *lane) join(r *run) {
 	l.runs = append(l.runs, r)
 	l.shares.join(r)
+	r.freshFirst = l.gloomy
 }
 
 // leave removes a job that is settled or gone. With the last one a hold that

@@ -72,5 +72,6 @@ func (l *lane) remember(now time.Time, m *memory) {
 		if m.Hold.Until.After(now) {
 			l.hold.next = m.Hold.Until
 		}
+		l.tell("a lane is still held", l.hold)
 	}
 }

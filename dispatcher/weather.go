@@ -79,8 +79,11 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 		return
 	}
 	l.weather.add(it, it.transient)
-	for _, r := range l.runs {
-		r.freshFirst = l.weather.inRow >= gloom
+	if gloomy := l.weather.inRow >= gloom; gloomy != l.gloomy {
+		l.gloomy = gloomy
+		for _, r := range l.runs {
+			r.freshFirst = gloomy
+		}
 	}
 	if it.transient && (l.weather.bad() || l.allOpenTransient()) {
 		it.spent = 0
