@@ -32,8 +32,11 @@ func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	}
 	it.refused++
 	it.refusedAt = l.passed
-	if alone {
+	switch {
+	case alone && it.drained:
 		it.alone++
+	case alone:
+		it.drained = true
 	}
 	others := l.passed - it.passed
 	if it.alone >= trialsAlone && it.refused >= refusalsOfItsOwn && others >= passedMeanwhile {
@@ -97,7 +100,8 @@ func (l *lane) suspect() *item {
 }
 
 // tryAlone lets the lane fall quiet for a prompt that is always refused, and
-// then sends it alone. silent tells that nothing else may leave; wake is when
+// then sends it alone: first as soon as nothing else is in flight, since that
+// may be all it needs, and then with the budget of a minute free. silent tells that nothing else may leave; wake is when
 // to look again.
 func (l *lane) tryAlone(now time.Time) (wake time.Time, silent bool) {
 	if l.trial != nil {
@@ -111,8 +115,12 @@ func (l *lane) tryAlone(now time.Time) (wake time.Time, silent bool) {
 	if l.openUntil.After(now) && l.othersWait() {
 		return l.openUntil, false
 	}
-	if early := it.notBefore.Add(-quiet); early.After(now) && l.othersWait() {
-		return early, false
+	begin, at := it.notBefore.Add(-quiet), l.leftAt.Add(quiet)
+	if !it.drained {
+		begin, at = it.notBefore, it.notBefore
+	}
+	if begin.After(now) && l.othersWait() {
+		return begin, false
 	}
 	if l.silentSince.IsZero() {
 		l.silentSince = now
@@ -122,8 +130,7 @@ func (l *lane) tryAlone(now time.Time) (wake time.Time, silent bool) {
 	if l.inFlight > 0 {
 		return time.Time{}, true
 	}
-	at := it.notBefore
-	for _, other := range []time.Time{l.leftAt.Add(quiet), it.run.requests.Ready(now), it.run.tokens.Ready(now)} {
+	for _, other := range []time.Time{it.notBefore, it.run.requests.Ready(now), it.run.tokens.Ready(now)} {
 		if other.After(at) {
 			at = other
 		}

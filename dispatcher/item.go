@@ -20,7 +20,8 @@ type item struct {
 	refused   int   // refusals for the rate
 	passed    int64 // requests of the lane that had passed at the first of them
 	refusedAt int64 // and at the last
-	alone     int   // of them those with nothing else under way and the budget free
+	drained   bool  // it was tried with nothing else in flight
+	alone     int   // refusals of its with nothing else in flight and the budget free
 
 	fatals  int   // answers that refused the credential, the account or the model
 	fatalAt int64 // requests of the lane that had passed at the last of them

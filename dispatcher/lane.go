@@ -462,7 +462,7 @@ func (l *lane) leaves(now time.Time, it *item) {
 	it.sentAt, it.estimate = now, l.ctl.Estimate(len(it.raw))
 	it.key, it.generation = l.keys.pick(now), l.keys.generation
 	l.today.sent++
-	if it != l.trial {
+	if it != l.trial || !it.drained {
 		l.leftAt = now
 	}
 	l.ctl.Sent(now, it.estimate)
