@@ -2,7 +2,6 @@ package provider
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/promptforge/promptforge/job"
@@ -27,11 +26,11 @@ func withoutPrompt(e *Endpoint, a *Answer, p *job.Prompt) {
 	if !quotes(a.Message, p) {
 		return
 	}
-	if a.HTTPStatus == http.StatusUnauthorized && e.KeyName != "" {
-		a.Message = fmt.Sprintf("%s refused the credential in %s; set %s to a valid key.", e.Provider, e.KeyName, e.KeyName)
-		return
+	ours, _, found := strings.Cut(a.Message, " It said: ") // as fatalSentence puts it
+	if !found {
+		ours = fmt.Sprintf("%s refused (%d).", e.Provider, a.HTTPStatus)
 	}
-	a.Message = fmt.Sprintf("%s refused (%d).", e.Provider, a.HTTPStatus)
+	a.Message = ours
 }
 
 func quotes(message string, p *job.Prompt) bool {

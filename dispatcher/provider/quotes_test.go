@@ -19,11 +19,12 @@ func TestARefusalQuotesNoPrompt(t *testing.T) {
 	}{
 		{"words of its own", `{"prompt_id":1,"prompt":"q"}`, "Incorrect API key provided.", 401, "It said: Incorrect API key provided."},
 		{"the prompt", `{"prompt_id":1,"prompt":"my secret plan for tomorrow morning"}`, "No: my secret plan for tomorrow morning", 401, "set TEST_KEY to a valid key."},
-		{"a part of it", `{"prompt_id":1,"prompt":"my secret plan for tomorrow morning"}`, "No: …secret plan for tomorrow m…", 402, "refused (402)."},
+		{"a part of it", `{"prompt_id":1,"prompt":"my secret plan for tomorrow morning"}`, "No: …secret plan for tomorrow m…", 402, "add credit or raise the limit there."},
 		{"very many words", `{"prompt_id":1,"prompt":"q"}`, strings.Repeat("No, ", 1<<18), 402, "No, No"},
-		{"a short prompt", `{"prompt_id":1,"prompt":"my secret plan"}`, "No: my secret plan.", 402, "refused (402)."},
-		{"the system prompt", `{"prompt_id":1,"prompt":"q","system":"my secret plan for tomorrow morning"}`, "No: my secret plan for tomorrow morning", 402, "refused (402)."},
-		{"a message", `{"prompt_id":1,"messages":[{"role":"user","content":"my secret plan for tomorrow morning"}]}`, "No: my secret plan for tomorrow morning", 402, "refused (402)."},
+		{"a refusal that is like no other", `{"prompt_id":1,"prompt":"my secret plan for tomorrow morning"}`, "my secret plan for tomorrow morning", 301, "redirects (301)"},
+		{"a short prompt", `{"prompt_id":1,"prompt":"my secret plan"}`, "No: my secret plan.", 402, "add credit or raise the limit there."},
+		{"the system prompt", `{"prompt_id":1,"prompt":"q","system":"my secret plan for tomorrow morning"}`, "No: my secret plan for tomorrow morning", 402, "add credit or raise the limit there."},
+		{"a message", `{"prompt_id":1,"messages":[{"role":"user","content":"my secret plan for tomorrow morning"}]}`, "No: my secret plan for tomorrow morning", 402, "add credit or raise the limit there."},
 	} {
 		client := newTestClient(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) {
 			text, err := json.Marshal(c.said)
