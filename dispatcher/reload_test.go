@@ -171,7 +171,7 @@ func TestDispatcherRemembersAHold(t *testing.T) {
 // One of two keys dies in the middle: no prompt is lost, no job fails, and it
 // is seen which one. Then the configuration is reread without it.
 func TestDispatcherKeysOfOneGroup(t *testing.T) {
-	const n = 3000
+	const n = 1200
 	b := newBench(t, simulator.Config{Latency: time.Millisecond})
 	b.keys = []provider.KeyRef{{Env: "A", QuotaGroup: "team"}, {Env: "B", QuotaGroup: "team"}}
 	b.environ = map[string]string{"A": "key-a", "B": "key-b"}
@@ -182,7 +182,7 @@ func TestDispatcherKeysOfOneGroup(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		used[bearer(r)]++
-		if used["key-b"] == 300 {
+		if used["key-b"] == 150 {
 			dead = "key-b"
 		}
 		if bearer(r) == dead {
@@ -252,7 +252,7 @@ func TestDispatcherReloadsACredential(t *testing.T) {
 
 // A quota group that is not configured any more gives its jobs to another.
 func TestDispatcherReloadsGroups(t *testing.T) {
-	const n = 1500
+	const n = 600
 	b := newBench(t, simulator.Config{Latency: 5 * time.Millisecond})
 	b.keys = []provider.KeyRef{{Env: "A", QuotaGroup: "one"}, {Env: "B", QuotaGroup: "two"}}
 	b.environ = map[string]string{"A": "key-a", "B": "key-b"}
