@@ -239,7 +239,9 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	n := 0
 	opened.Range(func(any, any) bool { n++; return true })
-	if n > inFlight {
+	// net/http dials beside a connection that is just being put back, so there
+	// may be a few more; without keeping them there would be three times as many.
+	if n >= 2*inFlight {
 		t.Errorf("%d connections for %d requests at once", n, inFlight)
 	}
 }
