@@ -23,6 +23,7 @@ const (
 // transaction. Workers never wait for it.
 type committer struct {
 	store storage.Store
+	room  storage.Room
 	seal  *sealer
 	log   *slog.Logger
 	hard  <-chan struct{} // closed when nothing may wait any more
@@ -49,9 +50,9 @@ type batch struct {
 	reserve int64 // what this commit makes durable
 }
 
-func newCommitter(store storage.Store, seal *sealer, log *slog.Logger, hard <-chan struct{}) *committer {
+func newCommitter(store storage.Store, room storage.Room, seal *sealer, log *slog.Logger, hard <-chan struct{}) *committer {
 	return &committer{
-		store: store, seal: seal, log: log, hard: hard, pending: map[*run]*batch{},
+		store: store, room: room, seal: seal, log: log, hard: hard, pending: map[*run]*batch{},
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 }
@@ -191,6 +192,9 @@ func (c *committer) insist(batches []*batch, records []storage.Record) ([]storag
 			return done, true
 		}
 		c.log.Error("answers could not be recorded; trying again", "outcomes", outcomesIn(batches), "error", err)
+		if storage.DiskFull(err) && c.room.Full() {
+			continue // what was paid for goes into the reserve
+		}
 		if !blocked {
 			blocked = true
 			c.block(batches, "Answers cannot be recorded now; sending goes on when they can.")
@@ -221,7 +225,7 @@ func (c *committer) block(batches []*batch, reason string) {
 	for _, b := range batches {
 		if !told[b.runner] {
 			told[b.runner] = true
-			b.runner.block(reason)
+			b.runner.block(storeAway, reason, time.Now())
 		}
 	}
 }

@@ -24,10 +24,11 @@ const (
 	idleEnds = 10 * time.Minute
 )
 
-// Config is what a dispatcher goes by. Every field but Log is required.
+// Config is what a dispatcher goes by. Every field but Log and Room is required.
 type Config struct {
 	Store storage.Store
 	Files storage.Files
+	Room  storage.Room // nil: nobody looks after the disk
 	Log   *slog.Logger
 	Settings
 
@@ -64,6 +65,7 @@ type Dispatcher struct {
 	runs    map[job.ID]*handle
 	runners map[job.Lane]*laneRunner
 	running sync.WaitGroup
+	telling sync.Mutex
 	freed   chan struct{}   // a job left: there may be room for another
 	skipped map[job.ID]bool // told once why they can't run
 }
@@ -91,6 +93,9 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Room == nil {
+		cfg.Room = storage.EndlessRoom{}
+	}
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, holder: job.NewTerm().String(),
 		slots:   &slots{most: int64(cfg.MaxInFlight)},
@@ -100,8 +105,8 @@ func New(cfg Config) *Dispatcher {
 	}
 	d.settings.Store(&cfg.Settings)
 	d.hard, d.hardStop = context.WithCancel(context.Background())
-	d.seal = newSealer(cfg.Store, cfg.Files, cfg.Log)
-	d.commit = newCommitter(cfg.Store, d.seal, cfg.Log, d.hard.Done())
+	d.seal = newSealer(cfg.Store, cfg.Files, cfg.Room, cfg.Log)
+	d.commit = newCommitter(cfg.Store, cfg.Room, d.seal, cfg.Log, d.hard.Done())
 	return d
 }
 
@@ -113,6 +118,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(d.commit.loop)
 	parts.Go(d.seal.loop)
+	ended := make(chan struct{})
+	parts.Go(func() { d.watchRoom(ended) })
 
 	changed, unwatch := d.cfg.Store.Watch("")
 	defer unwatch()
@@ -132,6 +139,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	err := d.drain()
 	d.commit.close()
 	d.seal.close()
+	close(ended)
 	parts.Wait()
 	return err
 }
@@ -300,6 +308,7 @@ func (d *Dispatcher) runner(ctx context.Context, g provider.Group, model string)
 	if err != nil {
 		return nil, err
 	}
+	defer d.tellRoom() // once it is among the others
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// What Reload changed meanwhile reaches this lane here, and from now on by

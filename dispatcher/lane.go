@@ -67,8 +67,9 @@ type lane struct {
 	gloomy    bool // nothing was answered well lately
 	succeeded bool // it had a success at some time, remembered over restarts
 	stopping  bool
-	blocked   string // the store's trouble; empty: none
+	blocked   string // why nothing may be sent now, whatever the provider says; empty: it may
 	blockedAt time.Time
+	blocks    [causes]block
 	bound     rate.Bound
 }
 

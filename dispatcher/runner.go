@@ -163,9 +163,9 @@ func (r *laneRunner) lost(b *batch) {
 
 func (r *laneRunner) stop() { r.post(func(time.Time) { r.lane.stopping = true }) }
 
-// block stops sending while the store takes no writes; an empty reason ends it.
-func (r *laneRunner) block(reason string) {
-	r.post(func(now time.Time) { r.lane.blocked, r.lane.blockedAt = reason, now })
+// block stops sending for a cause; an empty reason ends it.
+func (r *laneRunner) block(c cause, reason string, since time.Time) {
+	r.post(func(time.Time) { r.lane.block(c, reason, since) })
 }
 
 // loop runs until the lane was stopped and nothing is under way.

@@ -28,6 +28,7 @@ const (
 type sealer struct {
 	store storage.Store
 	files storage.Files
+	room  storage.Room
 	log   *slog.Logger
 
 	mu     sync.Mutex
@@ -53,9 +54,9 @@ type unsealed struct {
 	writtenAt time.Time
 }
 
-func newSealer(store storage.Store, fs storage.Files, log *slog.Logger) *sealer {
+func newSealer(store storage.Store, fs storage.Files, room storage.Room, log *slog.Logger) *sealer {
 	return &sealer{
-		store: store, files: fs, log: log, jobs: map[job.ID]*unsealed{},
+		store: store, files: fs, room: room, log: log, jobs: map[job.ID]*unsealed{},
 		wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 }
@@ -199,6 +200,10 @@ func (s *sealer) all(ctx context.Context, id job.ID, term job.Term) error {
 func (s *sealer) one(ctx context.Context, id job.ID, u *unsealed) (bool, error) {
 	u.sealing.Lock()
 	defer u.sealing.Unlock()
+	if s.room.Spent() {
+		// What the reserve freed is for answers alone; a part would take it.
+		return false, errNoRoom
+	}
 	segment, err := s.store.Freeze(ctx, u.term, id)
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrTerm) {
 		return false, nil
@@ -227,6 +232,8 @@ func (s *sealer) one(ctx context.Context, id job.ID, u *unsealed) (bool, error) 
 	u.writtenN, u.written = 0, storage.NewPart{}
 	return true, nil
 }
+
+var errNoRoom = errors.New("the disk is full; parts wait until there is room")
 
 // write copies a segment into a part.
 func (s *sealer) write(ctx context.Context, id job.ID, term job.Term, segment storage.Segment) (storage.NewPart, error) {

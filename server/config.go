@@ -41,6 +41,10 @@ type Config struct {
 	// WebhookAllow are the internal ranges that webhooks may go to.
 	WebhookAllow webhook.Allowed
 
+	// Room is the disk's; nil: nobody looks after it. While it is short uploads
+	// are refused, and the server is not ready.
+	Room storage.Room
+
 	// Retention is how long a job is kept after it is settled. 0: 30 days.
 	Retention time.Duration
 
@@ -92,6 +96,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Room == nil {
+		c.Room = storage.EndlessRoom{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

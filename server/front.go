@@ -25,6 +25,7 @@ const (
 type front struct {
 	leaving   *atomic.Bool // it is not ready any more
 	store     storage.Store
+	room      storage.Room
 	failures  *failures
 	log       *slog.Logger
 	transfers http.Handler
@@ -166,6 +167,10 @@ func (f *front) ready(w http.ResponseWriter, r *http.Request) {
 	if err := f.store.Ping(r.Context()); err != nil {
 		f.log.ErrorContext(r.Context(), "the store is not ready", "error", err)
 		problem.Write(w, problem.New(problem.Unavailable, "The store cannot take a write now; see the server's log.").Because(err))
+		return
+	}
+	if sentence, _ := f.room.Short(); sentence != "" {
+		problem.Write(w, problem.New(problem.Unavailable, sentence))
 		return
 	}
 	healthy(w, r)

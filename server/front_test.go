@@ -88,6 +88,20 @@ func TestReadyAsksTheStore(t *testing.T) {
 	}
 }
 
+type tight struct{ storage.EndlessRoom }
+
+func (tight) Short() (string, time.Time) { return "The disk is nearly full.", testNow }
+
+func TestReadyAsksTheDisk(t *testing.T) {
+	e := start(t, func(c *Config) { c.Room = tight{} })
+	if r := e.rest("GET", "/readyz", ""); r.status != http.StatusServiceUnavailable || r.body != `{"detail":"The disk is nearly full."}` {
+		t.Errorf("readyz: %d %s", r.status, r.body)
+	}
+	if r := e.rest("GET", "/healthz", ""); r.status != http.StatusOK {
+		t.Errorf("healthz: %d %s", r.status, r.body)
+	}
+}
+
 func TestAllow(t *testing.T) {
 	e := start(t)
 	for _, c := range []struct{ method, path, want string }{

@@ -90,7 +90,7 @@ func New(cfg Config) (_ *Server, err error) {
 	s.quotas = quota.NewKeeper(quota.Config{Store: cfg.Store, Limits: cfg.Quotas, Clients: cfg.ClientQuotas, Now: cfg.Now})
 	s.failures = newFailures(cfg.FailedAuthentications, cfg.Now)
 	s.transfers = transfer.NewHandler(transfer.Config{
-		Store: cfg.Store, Files: cfg.Files, Signer: signer, Quotas: s.quotas,
+		Store: cfg.Store, Files: cfg.Files, Signer: signer, Quotas: s.quotas, Room: cfg.Room,
 		MaxUploadBytes: cfg.MaxUploadBytes, Now: cfg.Now, Log: cfg.Log,
 	})
 	s.orphans = &erase.Orphans{Store: cfg.Store, Files: cfg.Files, Busy: s.transfers.Busy}
@@ -171,7 +171,7 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway, reference: apiref.Handler()}
+	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, room: s.cfg.Room, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway, reference: apiref.Handler()}
 	s.http = newHTTPServer(s.front, s.cfg.Log)
 	s.http.TLSConfig = config
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/promptforge/promptforge/dispatcher"
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/server"
+	"github.com/promptforge/promptforge/storage/room"
 )
 
 // engineFlags say how prompts are sent, by a server or by run.
@@ -18,12 +19,18 @@ type engineFlags struct {
 	RetryBase      duration `setting:"" help:"The first retry waits up to this; the wait doubles each time, up to 30s." default:"1s" placeholder:"TIME"`
 	MaxHold        duration `setting:"" help:"How long a refused credential or an empty account may take to mend before jobs fail." default:"1h" placeholder:"TIME"`
 	MaxOutage      duration `setting:"" help:"How long a provider may be down before jobs fail." default:"24h" placeholder:"TIME"`
+	DiskReserve    reserve  `setting:"" help:"So much stays free on the disk: below it nothing is sent and no upload taken until there is room; 0 for none." default:"512MiB" placeholder:"SIZE"`
 	DrainTimeout   duration `setting:"" help:"How long requests in flight may finish when the program is told to stop." default:"5m" placeholder:"TIME"`
 }
 
-func (f *engineFlags) dispatcher(m *memory, providers *provider.Registry, maxJobs int, log *slog.Logger) *dispatcher.Dispatcher {
+// room looks after the disk of a data folder.
+func (f *engineFlags) room(dir string, log *slog.Logger) (*room.Keeper, error) {
+	return room.New(room.Config{Dir: dir, Reserve: int64(f.DiskReserve), Log: log})
+}
+
+func (f *engineFlags) dispatcher(m *memory, r *room.Keeper, providers *provider.Registry, maxJobs int, log *slog.Logger) *dispatcher.Dispatcher {
 	return dispatcher.New(dispatcher.Config{
-		Store: m.store, Files: m.files, Log: log, Settings: f.settings(providers),
+		Store: m.store, Files: m.files, Room: r, Log: log, Settings: f.settings(providers),
 		MaxActiveJobs: maxJobs,
 		MaxInFlight:   int(f.MaxInFlight),
 		DrainTimeout:  time.Duration(f.DrainTimeout),

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/room"
 )
 
 const (
@@ -76,9 +78,14 @@ func (c *runCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	r := &running{cmd: c, p: p, m: m, in: in, out: out}
-	r.engine = c.dispatcher(m, registry, 1, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError})))
-	return m.close(r.do())
+	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	keeper, err := c.room(state, log)
+	if err != nil {
+		return m.close(err)
+	}
+	r := &running{cmd: c, p: p, m: m, in: in, out: out, room: keeper}
+	r.engine = c.dispatcher(m, keeper, registry, 1, log)
+	return m.close(r.end(r.do()))
 }
 
 // folder is where the answers go.
@@ -120,10 +127,19 @@ type running struct {
 	m      *memory
 	in     *input
 	out    string
+	room   *room.Keeper
 	engine *dispatcher.Dispatcher
 
 	job   *job.Job
 	meter meter
+}
+
+// end gives up the disk's reserve, and adds what that says to err.
+func (r *running) end(err error) error {
+	if closing := r.room.Close(); err == nil {
+		return closing
+	}
+	return err
 }
 
 func (r *running) do() error {
@@ -274,8 +290,11 @@ func (r *running) follow() error {
 	changed, unwatch := r.m.store.Watch(r.job.ID)
 	defer unwatch()
 	ctx, finish := context.WithCancel(r.p.ctx)
+	var looking sync.WaitGroup
+	defer looking.Wait()
 	defer finish()
 	ended := make(chan error, 1)
+	looking.Go(func() { r.room.Run(ctx) })
 	go func() { ended <- r.engine.Run(ctx) }()
 
 	show := r.p.newProgress(nil)

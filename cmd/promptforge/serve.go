@@ -16,6 +16,7 @@ import (
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/server"
 	"github.com/promptforge/promptforge/server/webhook"
+	"github.com/promptforge/promptforge/storage/room"
 )
 
 type serveCmd struct {
@@ -75,7 +76,15 @@ func (c *serveCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return m.close(c.serve(p, m, registry, log, &level))
+	r, err := c.room(c.DataDir, log)
+	if err != nil {
+		return m.close(err)
+	}
+	err = c.serve(p, m, r, registry, log, &level)
+	if closing := r.Close(); err == nil {
+		err = closing
+	}
+	return m.close(err)
 }
 
 // checkTLS looks at the files before anything is opened.
@@ -92,11 +101,11 @@ func (c *serveCmd) checkTLS() error {
 	return nil
 }
 
-func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log *slog.Logger, level *slog.LevelVar) error {
+func (c *serveCmd) serve(p *program, m *memory, keeper *room.Keeper, registry *provider.Registry, log *slog.Logger, level *slog.LevelVar) error {
 	var offered offers
 	offered.registry.Store(registry)
 	srv, err := server.New(server.Config{
-		Store: m.store, Files: m.files, Offers: &offered, Log: log,
+		Store: m.store, Files: m.files, Room: keeper, Offers: &offered, Log: log,
 		HTTPAddr: string(c.HTTPAddr), GRPCAddr: string(c.GRPCAddr), PublicURL: string(c.PublicURL),
 		Retention:    time.Duration(c.Retention),
 		UploadURLTTL: time.Duration(c.UploadURLTTL), ResultsURLTTL: time.Duration(c.ResultsURLTTL),
@@ -114,17 +123,20 @@ func (c *serveCmd) serve(p *program, m *memory, registry *provider.Registry, log
 	if err := c.greet(p, m, srv); err != nil {
 		return errors.Join(err, srv.Close())
 	}
-	d := c.dispatcher(m, registry, int(c.MaxActiveJobs), log)
+	d := c.dispatcher(m, keeper, registry, int(c.MaxActiveJobs), log)
 	srv.Admin().ServeLanes(lanesOf{d})
 	r := &reloader{p: p, now: c, offers: &offered, server: srv, dispatcher: d, level: level, log: log}
 	defer r.listen()()
-	return together(p.ctx, srv, d, observer)
+	return together(p.ctx, srv, d, func(ctx context.Context) error {
+		keeper.Run(ctx)
+		return nil
+	}, observer)
 }
 
 // together runs the dispatcher and the server. At a stop the dispatcher drains
 // first, while the server still answers, so that a client can follow its last
 // prompts; when either of them dies, both stop.
-func together(ctx context.Context, srv *server.Server, d *dispatcher.Dispatcher, observer func(context.Context) error) error {
+func together(ctx context.Context, srv *server.Server, d *dispatcher.Dispatcher, others ...func(context.Context) error) error {
 	// The server outlives ctx until the dispatcher has drained.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
@@ -145,8 +157,10 @@ func together(ctx context.Context, srv *server.Server, d *dispatcher.Dispatcher,
 		}
 		return err
 	})
-	if observer != nil {
-		group.Go(func() error { return observer(serving) })
+	for _, other := range others {
+		if other != nil {
+			group.Go(func() error { return other(serving) })
+		}
 	}
 	return group.Wait()
 }

@@ -65,6 +65,22 @@ func (s *size) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// reserve is a size; 0 is none.
+type reserve int64
+
+func (r *reserve) UnmarshalText(text []byte) error {
+	if string(text) == "0" {
+		*r = 0
+		return nil
+	}
+	var s size
+	if s.UnmarshalText(text) != nil {
+		return fmt.Errorf("needs a number of bytes, plain or ending in KiB, MiB or GiB such as 512MiB, or 0 for none, not %q", text)
+	}
+	*r = reserve(s)
+	return nil
+}
+
 // count is a whole number of 1 or more.
 type count int
 

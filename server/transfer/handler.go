@@ -27,6 +27,7 @@ type Config struct {
 	Files          storage.Files
 	Signer         *Signer
 	Quotas         *quota.Keeper    // nil: none
+	Room           storage.Room     // nil: nobody looks after the disk
 	MaxUploadBytes int64            // after decompression; 0: DefaultMaxUploadBytes
 	IdleTimeout    time.Duration    // 0: DefaultIdleTimeout
 	Now            func() time.Time // nil: time.Now
@@ -44,6 +45,9 @@ type Handler struct {
 
 // NewHandler makes a Handler.
 func NewHandler(c Config) *Handler {
+	if c.Room == nil {
+		c.Room = storage.EndlessRoom{}
+	}
 	if c.MaxUploadBytes == 0 {
 		c.MaxUploadBytes = DefaultMaxUploadBytes
 	}

@@ -124,10 +124,13 @@ func (h *Handler) expecting(ctx context.Context, client string, id job.ID) (*job
 	if err != nil {
 		return nil, problem.FromStore(err)
 	}
-	if j.Status != job.AwaitingUpload && !hasUpload(j) {
-		return nil, wrongState(j)
+	if j.Status != job.AwaitingUpload {
+		if !hasUpload(j) {
+			return nil, wrongState(j)
+		}
+		return j, nil
 	}
-	return j, nil
+	return j, h.short()
 }
 
 func hasUpload(j *job.Job) bool { return j.Prompts.SHA256 != [sha256.Size]byte{} }
@@ -190,7 +193,7 @@ func (h *Handler) sum(content io.Reader) (sum [sha256.Size]byte, err error) {
 
 // keep writes an upload into Files and gives it to the job.
 func (h *Handler) keep(ctx context.Context, j *job.Job, content io.Reader, b *body) (*job.Job, error) {
-	files, err := h.Quotas.Files(ctx, j.Client, h.Files)
+	files, err := h.Quotas.Files(ctx, j.Client, &spacious{h.Files, h})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -508,6 +509,58 @@ func TestStoreAway(t *testing.T) {
 		})
 	}
 }
+
+// tight is a disk that a test fills.
+type tight struct {
+	storage.EndlessRoom
+	full atomic.Bool
+}
+
+func (r *tight) Short() (string, time.Time) {
+	if r.full.Load() {
+		return "full", start
+	}
+	return "", time.Time{}
+}
+
+// TestUploadWithoutRoom: while the disk is nearly full an upload is 503, also
+// one that is under way; the job stays as it was, and what a job has already
+// can be asked for.
+func TestUploadWithoutRoom(t *testing.T) {
+	room := &tight{}
+	e := newEnv(t, func(c *Config) { c.Room = room })
+	id, url := e.newJob()
+	room.full.Store(true)
+	refused := func(a answer) {
+		t.Helper()
+		e.want(a, http.StatusServiceUnavailable, "disk is nearly full")
+		if a.header.Get("Retry-After") != "30" {
+			t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
+		}
+	}
+	refused(e.put(url, prompts))
+	_, err := e.handler.Upload(t.Context(), client, id, "", strings.NewReader(prompts))
+	wantKind(t, err, problem.Unavailable)
+	e.awaits(id)
+	room.full.Store(false)
+	_, err = e.handler.Upload(t.Context(), client, id, "", io.MultiReader(strings.NewReader(prompts), readerFunc(func([]byte) (int, error) {
+		room.full.Store(true)
+		return 0, io.EOF
+	})))
+	wantKind(t, err, problem.Unavailable)
+	e.awaits(id)
+	if names := e.fileNames(); len(names) != 0 {
+		t.Errorf("files %v", names)
+	}
+	room.full.Store(false)
+	e.want(e.put(url, prompts), http.StatusOK)
+	room.full.Store(true)
+	e.want(e.put(url, prompts), http.StatusOK)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func TestDeletedDuringItsUpload(t *testing.T) {
 	e := newEnv(t, func(c *Config) { c.Store = &away{Store: c.Store, complete: storage.ErrNotFound} })

@@ -102,7 +102,7 @@ func commit(tx *bbolt.Tx) error {
 // meta page is on the disk.
 func (s *Store) failed(err error) error {
 	s.wroteAt = time.Time{}
-	if diskFull(err) {
+	if storage.DiskFull(err) {
 		return err
 	}
 	s.broken = &BrokenError{Cause: err}

@@ -1,4 +1,4 @@
-package bolt
+package storage
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ const (
 	errorDiskFull       = syscall.Errno(112)
 )
 
-// diskFull tells whether a write failed for want of room, which passes.
-func diskFull(err error) bool {
+// DiskFull tells whether a write failed for want of room, which passes.
+func DiskFull(err error) bool {
 	return errors.Is(err, errorDiskFull) || errors.Is(err, errorHandleDiskFull)
 }

@@ -1,13 +1,13 @@
 //go:build unix
 
-package bolt
+package storage
 
 import (
 	"errors"
 	"syscall"
 )
 
-// diskFull tells whether a write failed for want of room, which passes.
-func diskFull(err error) bool {
+// DiskFull tells whether a write failed for want of room, which passes.
+func DiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
