@@ -1,0 +1,98 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt"
+	"github.com/promptforge/promptforge/storage/files"
+)
+
+// CheckFolder reads every file that the store of a data folder names, from its
+// beginning to its end, and returns what is missing, short or altered. No
+// server may have the folder open.
+func CheckFolder(ctx context.Context, dir string) (err error) {
+	store, err := bolt.Open(filepath.Join(dir, "promptforge.db"), bolt.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	folder, err := files.OpenSharedFolder(filepath.Join(dir, "files"))
+	if err != nil {
+		return err
+	}
+	named, err := store.FileNames(ctx)
+	if err != nil {
+		return err
+	}
+	sizes := map[string]int64{}
+	for name := range named {
+		f, missing := folder.Open(ctx, name)
+		if missing != nil {
+			err = errors.Join(err, fmt.Errorf("a file that the store names: %w", missing))
+			continue
+		}
+		sizes[name] = f.Size()
+		err = errors.Join(err, f.Close())
+	}
+	clients, listErr := clientsOf(ctx, store)
+	err = errors.Join(err, listErr)
+	for _, client := range clients {
+		page, _, listErr := store.ListJobs(ctx, storage.ListQuery{Client: client, Limit: 1000})
+		err = errors.Join(err, listErr)
+		for _, j := range page {
+			err = errors.Join(err, checkParts(ctx, store, folder, j), checkPrompts(ctx, folder, j, sizes))
+		}
+	}
+	return err
+}
+
+// clientsOf are the clients that have a key.
+func clientsOf(ctx context.Context, store storage.Store) (clients []string, err error) {
+	keys, err := store.ListKeys(ctx)
+	seen := map[string]bool{}
+	for i := range keys {
+		if c := keys[i].Client; !seen[c] {
+			seen[c] = true
+			clients = append(clients, c)
+		}
+	}
+	return clients, err
+}
+
+func checkParts(ctx context.Context, store storage.Store, fs storage.Files, j *job.Job) error {
+	parts, err := store.Parts(ctx, j.ID)
+	for _, p := range parts {
+		err = errors.Join(err, files.Verify(ctx, fs, p.Name, p.Bytes, p.SHA256))
+	}
+	return err
+}
+
+func checkPrompts(ctx context.Context, fs storage.Files, j *job.Job, sizes map[string]int64) error {
+	if j.Prompts.Name == "" || j.Prompts.Usable == 0 {
+		return nil
+	}
+	if n := sizes[j.Prompts.Name]; n != j.Prompts.Bytes {
+		return fmt.Errorf("%s has %d bytes, and the store says %d", j.Prompts.Name, n, j.Prompts.Bytes)
+	}
+	p, err := files.OpenPrompts(ctx, fs, j.Prompts.Name)
+	if err != nil {
+		return err
+	}
+	lines := int64(0)
+	for i := range p.Blocks() {
+		block, _, readErr := p.ReadBlock(i, nil)
+		if readErr != nil {
+			err = errors.Join(err, readErr)
+		}
+		lines += int64(len(block))
+	}
+	if err == nil && lines < j.Prompts.Usable { // repeated ids stand in the file, too
+		err = fmt.Errorf("%s has %d lines, and the store says %d", j.Prompts.Name, lines, j.Prompts.Usable)
+	}
+	return errors.Join(err, p.Close())
+}
