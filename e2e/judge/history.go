@@ -34,15 +34,16 @@ type jobLog struct {
 	id, client string
 	continues  *jobLog
 
-	sending  []*File // PUTs that began, whose end nobody knows
-	file     *File   // the one that was taken
-	uploaded bool    // its taking was acknowledged
-	byID     map[string]*Line
+	// Moments are 0 for what never was.
+	sending    []*File // PUTs that began, whose end nobody knows
+	file       *File   // the one that was taken
+	uploadedAt int64   // when its taking was acknowledged
+	byID       map[string]*Line
 
-	cancelling, cancelled bool // asked for; acknowledged
-	deleting, deleted     bool
-	goneAt                int64 // the first moment at which it was known to be gone
-	goneStill             int64 // and the last
+	cancelling, deleting bool // asked for
+	cancelledAt          int64
+	goneAt               int64 // the first moment at which it was known to be gone
+	goneStill            int64 // and the last
 
 	states   []observation
 	settled  []byte // the whole job as it was first shown settled
@@ -57,11 +58,10 @@ type jobLog struct {
 // promptLog is what is known of the requests for one prompt.
 type promptLog struct {
 	line     *Line
-	before   int64 // requests up to the last crash
-	inFlight int64 // crashes at which it may have been in flight
-	seen     bool  // its outcome was given to a client in this life
-	baseline int64 // requests that there were at the first crash after that; 0: none was
-	own      map[*jobLog]bool
+	before   int64            // requests up to the last crash
+	inFlight int64            // crashes at which it may have been in flight
+	baseline int64            // requests that there were at the first crash after its outcome was seen; 0: none was
+	own      map[*jobLog]bool // the jobs that got an outcome for it themselves
 }
 
 // Now is the moment before a question. Whatever was told until then was true
@@ -123,7 +123,7 @@ func (h *History) Created(client, id, continues string) {
 	j := &jobLog{id: id, client: client, records: map[recordKey]*told{}, files: map[string]*fileLog{}}
 	if continues != "" {
 		j.continues = h.job(continues)
-		j.uploaded = true
+		j.uploadedAt = h.tick()
 		j.take(h, j.continues.file)
 	}
 	h.jobs[id] = j
@@ -156,7 +156,9 @@ func (h *History) Uploaded(id string, f *File, promptCount int64) {
 	if promptCount != int64(len(f.Lines)) {
 		h.fault("job %s: the upload's answer counts %d prompts of %d", id, promptCount, len(f.Lines))
 	}
-	j.uploaded = true
+	if j.uploadedAt == 0 {
+		j.uploadedAt = h.tick()
+	}
 	j.take(h, f)
 }
 
@@ -204,7 +206,9 @@ func (h *History) Cancelling(id string) {
 func (h *History) Cancelled(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.job(id).cancelled = true
+	if j := h.job(id); j.cancelledAt == 0 {
+		j.cancelledAt = h.tick()
+	}
 }
 
 // Deleting: a deletion is asked for.
@@ -235,7 +239,6 @@ func (h *History) Missing(id string) {
 }
 
 func (h *History) gone(j *jobLog) {
-	j.deleted = true
 	j.goneStill = h.tick()
 	if j.goneAt == 0 {
 		j.goneAt = j.goneStill
@@ -244,7 +247,7 @@ func (h *History) gone(j *jobLog) {
 
 // present faults a job that shows itself to a question asked after it was gone.
 func (h *History) present(j *jobLog, asked int64) {
-	if j.deleted && asked > j.goneAt {
+	if before(j.goneAt, asked) {
 		h.fault("job %s was deleted and is there again", j.id)
 	}
 }

@@ -75,7 +75,6 @@ func (h *History) checkContent(j *jobLog, o *Outcome) {
 		return
 	}
 	p.own[j] = true
-	p.seen = true
 }
 
 // has tells whether an outcome can be of a file.

@@ -9,15 +9,27 @@ func (h *History) Crashed(counts Counts) {
 	h.fresh = h.tick()
 	for prompt, p := range h.prompts {
 		n := counts(prompt).Requests
-		if n > p.before && !p.seen {
+		seen := h.seen(p)
+		if n > p.before && !seen {
 			p.inFlight++
 		}
 		h.checkRepeated(p, n)
-		if p.seen && p.baseline == 0 {
+		if seen && p.baseline == 0 {
 			p.baseline = n
 		}
 		p.before = n
 	}
+}
+
+// seen tells whether every job that may send a prompt has given out its outcome.
+func (h *History) seen(p *promptLog) bool {
+	jobs, _ := h.mayHaveSent(p)
+	for _, j := range jobs {
+		if !p.own[j] {
+			return false
+		}
+	}
+	return len(jobs) > 0
 }
 
 // checkRepeated faults a prompt that was sent after a crash at which its

@@ -56,7 +56,7 @@ func (h *History) show(asked int64, whole []byte) *jobLog {
 		return nil // its init has not been answered yet; Verdict asks again
 	}
 	h.present(j, asked)
-	h.checkSelf(j, &s)
+	h.checkSelf(j, asked, &s)
 	if before := j.lastState(asked); before != nil {
 		h.checkMove(j, &before.shown, &s)
 	}
@@ -90,23 +90,23 @@ func (j *jobLog) lastState(asked int64) *observation {
 }
 
 // checkSelf looks at one state alone.
-func (h *History) checkSelf(j *jobLog, s *shown) {
+func (h *History) checkSelf(j *jobLog, asked int64, s *shown) {
 	status, err := job.ParseStatus(s.Status)
 	if err != nil {
 		h.fault("job %s: %v", j.id, err)
 		return
 	}
 	switch {
-	case status == job.AwaitingUpload && j.uploaded:
+	case status == job.AwaitingUpload && before(j.uploadedAt, asked):
 		h.fault("job %s awaits an upload after one was acknowledged", j.id)
 	case status == job.Cancelled && !j.cancelling && !j.deleting:
 		h.fault("job %s is CANCELLED and nobody asked for it", j.id)
 	case status == job.Failed && (j.file == nil || j.usable() > 0):
 		h.fault("job %s is FAILED: %s", j.id, text(s.FailureReason))
-	case j.cancelled && status != job.Cancelled:
+	case before(j.cancelledAt, asked) && status != job.Cancelled:
 		h.fault("job %s is %s after its cancel was acknowledged", j.id, s.Status)
 	}
-	if j.file != nil && j.uploaded && s.PromptCount != nil && *s.PromptCount != int64(len(j.file.Lines)) {
+	if j.file != nil && s.PromptCount != nil && *s.PromptCount != int64(len(j.file.Lines)) {
 		h.fault("job %s shows %d prompts of %d", j.id, *s.PromptCount, len(j.file.Lines))
 	}
 	if (s.CompletedAt != nil) != status.Final() {
@@ -125,6 +125,10 @@ func (h *History) checkSelf(j *jobLog, s *shown) {
 		h.fault("job %s is %s with %d outcomes of %d prompts", j.id, s.Status, n, *s.PromptCount)
 	}
 }
+
+// before tells whether something happened before a question was asked; 0 is
+// never.
+func before(moment, asked int64) bool { return moment != 0 && moment < asked }
 
 func (j *jobLog) usable() (n int) {
 	for i := range j.file.Lines {

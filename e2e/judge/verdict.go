@@ -31,10 +31,10 @@ func (h *History) Verdict(counts Counts) error {
 func (h *History) checkEnd(j *jobLog) {
 	if l := h.lists[j.client]; l == nil || l.at < h.fresh {
 		h.fault("nobody has listed the jobs of %s since the last crash", j.client)
-	} else if slices.Contains(l.ids, j.id) == j.deleted {
-		h.fault("job %s: deleted is %v, and the list says otherwise", j.id, j.deleted)
+	} else if slices.Contains(l.ids, j.id) == (j.goneAt != 0) {
+		h.fault("job %s: deleted is %v, and the list says otherwise", j.id, j.goneAt != 0)
 	}
-	if j.deleted {
+	if j.goneAt != 0 {
 		if j.goneStill < h.fresh {
 			h.fault("job %s: nobody has looked since the last crash whether it is still gone", j.id)
 		}
