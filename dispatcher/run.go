@@ -35,7 +35,8 @@ type run struct {
 
 	// A line is sent for the first time only once the store knows that it may
 	// be: whatever a crash leaves in doubt lies up to reserved, and is counted.
-	reserved int64 // durable
+	reserved int64 // durable, with what the crashes before left in doubt
+	before   int64 // what the holder before had reserved
 	asked    int64 // what the next commit makes durable
 	sent     int   // lines sent for the first time since it was asked for
 	perAsk   int   // about how many are sent while a commit is under way
@@ -73,8 +74,9 @@ func newRun(j *job.Job, now time.Time) *run {
 	if j.CompletedCount > 0 || j.SentThrough > 0 {
 		r.outcomes = 1 // its first prompts were answered before
 	}
-	r.reserved, r.asked = j.SentThrough, j.SentThrough
-	r.account.reserve.Store(j.SentThrough)
+	// Nothing leaves before a first commit of ours, lines in doubt neither: if
+	// they went twice before their number was kept, another crash would hide it.
+	r.before = j.SentThrough
 	return r
 }
 
@@ -126,7 +128,7 @@ func (r *run) reserve() (line int64, ask bool) {
 	if allowed == len(r.fresh) || allowed >= 2*r.perAsk {
 		return 0, false
 	}
-	r.asked, r.sent = r.fresh[min(4*r.perAsk, len(r.fresh))-1].line, 0
+	r.asked, r.sent = max(r.before, r.fresh[min(4*r.perAsk, len(r.fresh))-1].line), 0
 	return r.asked, true
 }
 

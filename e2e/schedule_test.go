@@ -223,7 +223,7 @@ type tally struct {
 // to 4 times, at random instants, now and then while it starts.
 func killSchedule(seed uint64, dir string, sum *tally) (err error) {
 	data := filepath.Join(dir, "data")
-	s, err := stageFor(seed, data, witness.Sizes{Clients: 3, Jobs: 3, MinPrompts: 50, MaxPrompts: 300})
+	s, err := stageFor(seed, data, witness.Sizes{Clients: 3, Jobs: 2, MinPrompts: 50, MaxPrompts: 300})
 	if err != nil {
 		return err
 	}
