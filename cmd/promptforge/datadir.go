@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
 	"github.com/promptforge/promptforge/storage/files"
@@ -51,8 +52,16 @@ func openMemory(dir string, maxActivePerClient int) (*memory, error) {
 	return &memory{store: store, files: folder}, nil
 }
 
+// makeFolder makes a data folder. One without a store may have been made by a
+// process that died before it was durable.
 func makeFolder(dir string) error {
-	err := os.MkdirAll(dir, 0o700)
+	err := durable.MkdirAll(durable.DataFolder, dir, 0o700)
+	if _, missing := os.Stat(filepath.Join(dir, storeName)); err == nil && errors.Is(missing, fs.ErrNotExist) {
+		err = durable.Dir(durable.DataFolder, filepath.Dir(dir))
+		if errors.Is(err, fs.ErrPermission) { // whoever may not read there did not make it
+			err = nil
+		}
+	}
 	if err == nil {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage/results"
 )
@@ -28,7 +29,7 @@ func writeOutcomes(ctx context.Context, m *memory, j *job.Job, dir string) error
 			return fmt.Errorf("writing %s: %w; what it holds is safe in %s", path, err, filepath.Join(dir, stateName))
 		}
 	}
-	return syncFolder(dir)
+	return syncFolder(durable.OutcomesName, dir)
 }
 
 func writeOutcomeFile(ctx context.Context, d *results.Download, path string) (err error) {
@@ -39,7 +40,7 @@ func writeOutcomeFile(ctx context.Context, d *results.Download, path string) (er
 	}
 	err = d.CopyRange(ctx, f, 0, d.Size())
 	if err == nil {
-		err = f.Sync()
+		err = durable.File(durable.OutcomesFile, f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(beside) //nolint:errcheck // a hidden left-over, which the next try writes over

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/promptforge/promptforge/internal/durable"
 )
 
 type jobsResultsCmd struct {
@@ -68,7 +70,7 @@ func (c *jobsResultsCmd) Run(p *program) error {
 		}
 		bytes += n
 	}
-	if err := syncFolder(c.Out); err != nil {
+	if err := syncFolder(durable.DownloadsName, c.Out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -211,7 +213,7 @@ func (d *download) try(ctx context.Context, name, target string) (int64, error) 
 	if have != length {
 		return 0, &unreachable{fmt.Sprintf("the download broke off at %d of %d bytes", have, length)}
 	}
-	if err := errors.Join(out.Truncate(length), out.Sync(), out.Close()); err != nil {
+	if err := errors.Join(out.Truncate(length), durable.File(durable.DownloadFile, out), out.Close()); err != nil {
 		return 0, err
 	}
 	if err := os.Rename(part, filepath.Join(d.dir, name)); err != nil {
@@ -290,15 +292,11 @@ func (d *download) clean(name string) {
 	}
 }
 
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
+// syncFolder makes the names in a folder durable, where the file system of the
+// answers can.
+func syncFolder(p durable.Point, dir string) error {
+	if err := durable.Dir(p, dir); !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	err = f.Sync()
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, f.Close())
+	return nil
 }

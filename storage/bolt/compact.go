@@ -11,6 +11,8 @@ import (
 	"runtime"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/promptforge/promptforge/internal/durable"
 )
 
 const (
@@ -68,7 +70,7 @@ func compact(path string, reached func(compactStep)) (before, after int64, err e
 		return 0, 0, err
 	}
 	reached(compactRenamed)
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.Dir(durable.StoreName, filepath.Dir(path)); err != nil {
 		return 0, 0, err
 	}
 	after, err = sizeOf(path)
@@ -88,7 +90,10 @@ func rewrite(path string, old *bbolt.DB, beside string, reached func(compactStep
 	}
 	reached(compactBegun)
 	err = guard(path, func() error { return bbolt.Compact(db, old, compactBytes) })
-	if err = errors.Join(err, db.Sync(), db.Close()); err != nil {
+	if !durable.Removed(durable.CompactFile) {
+		err = errors.Join(err, db.Sync())
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
 	reached(compactWritten)

@@ -5,9 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/promptforge/promptforge/internal/durable"
 )
 
 // create makes an empty store beside path and then gives it its name, so that
@@ -23,17 +24,14 @@ func create(path string) (err error) {
 	if err := temporary.Close(); err != nil {
 		return err
 	}
-	db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockTimeout, NoSync: durable.Removed(durable.StoreCommit)})
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(db.Update(initialise), db.Close()); err != nil {
 		return err
 	}
-	if err := publish(name, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return publish(name, path)
 }
 
 // publish names a file without ever replacing another.
@@ -50,16 +48,4 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // a folder cannot be synced there, and need not be
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

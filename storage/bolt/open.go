@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
@@ -80,6 +82,11 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := ignoreMissing(os.Remove(path + compactSuffix)); err != nil { // of a Compact that was killed
 		return nil, errors.Join(err, db.Close())
 	}
+	// Whoever gave the file its name, create or Compact, may have died before
+	// that was durable; then all that is written now would go with the name.
+	if err := durable.Dir(durable.StoreName, filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := guard(path, func() error { return migrate(path, db, failpoint.Hit) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -99,7 +106,7 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 func writeOptions(initialMmapSize int) *bbolt.Options {
-	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: initialMmapSize}
+	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: initialMmapSize, NoSync: durable.Removed(durable.StoreCommit)}
 }
 
 func initialMmapSize() int {

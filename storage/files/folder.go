@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -28,7 +29,8 @@ const abandonedAfter = time.Hour
 // own name, which fails if the name is there; then its directory is synced,
 // and before that every directory that was made for it is synced into its
 // parent. So a committed file survives a power loss, and a crash before that
-// leaves a temporary file alone, which the next OpenFolder removes.
+// leaves a temporary file alone, which the next OpenFolder removes. The folder
+// of temporary files is never synced: lost, it is made again.
 type Folder struct {
 	root string
 	sys  system
@@ -46,16 +48,16 @@ var _ storage.Files = (*Folder)(nil)
 // system is what a Folder asks of the operating system on the way to
 // durability, so that tests can watch the order and let each step fail.
 type system struct {
-	syncFile func(*os.File) error
-	syncDir  func(path string) error
+	syncFile func(durable.Point, *os.File) error
+	syncDir  func(p durable.Point, path string) error
 	mkdir    func(path string) error
 	link     func(from, to string) error
 }
 
 func realSystem() system {
 	return system{
-		syncFile: (*os.File).Sync,
-		syncDir:  syncDir,
+		syncFile: durable.File,
+		syncDir:  durable.Dir,
 		mkdir:    func(path string) error { return os.Mkdir(path, 0o700) },
 		link:     os.Link,
 	}
@@ -77,7 +79,7 @@ func open(dir string, abandoned time.Duration, sys system) (*Folder, error) {
 		return nil, fmt.Errorf("opening the files folder %s: %w", dir, err)
 	}
 	d := &Folder{root: root, sys: sys, durable: map[string]bool{}}
-	if err := d.makeAll(filepath.Join(root, temporaries)); err != nil {
+	if err := d.makeRoot(); err != nil {
 		return nil, fmt.Errorf("opening the files folder %s: %w", dir, err)
 	}
 	if err := d.removeLeavings(abandoned); err != nil {
@@ -86,9 +88,26 @@ func open(dir string, abandoned time.Duration, sys system) (*Folder, error) {
 	return d, nil
 }
 
+// makeRoot makes the folder. One that is there may have been made by a process
+// that died before it was synced into its parent, so that is done always.
+func (d *Folder) makeRoot() error {
+	if err := d.makeAll(filepath.Dir(d.root)); err != nil {
+		return err
+	}
+	for _, dir := range []string{d.root, filepath.Join(d.root, temporaries)} {
+		if isDir(dir) {
+			continue
+		}
+		if err := d.sys.mkdir(dir); err != nil && !isDir(dir) {
+			return err
+		}
+	}
+	return d.sys.syncDir(durable.FilesFolder, filepath.Dir(d.root))
+}
+
 // makeAll makes a directory with its parents and syncs each new one into its parent.
 func (d *Folder) makeAll(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	if isDir(path) {
 		return nil
 	}
 	parent := filepath.Dir(path)
@@ -100,7 +119,7 @@ func (d *Folder) makeAll(path string) error {
 	if err := d.sys.mkdir(path); err != nil && !isDir(path) {
 		return err
 	}
-	return d.sys.syncDir(parent)
+	return d.sys.syncDir(durable.FilesFolder, parent)
 }
 
 func isDir(path string) bool {
@@ -236,7 +255,7 @@ func (d *Folder) publish(temporary, name string) error {
 		return err
 	}
 	_ = os.Remove(temporary) // a second name of the file; if it stays, the next OpenFolder removes it
-	if err := d.sys.syncDir(filepath.Dir(path)); err != nil {
+	if err := d.sys.syncDir(nameOf(name), filepath.Dir(path)); err != nil {
 		_ = os.Remove(path) // no list names it
 		return err
 	}
@@ -298,7 +317,7 @@ func (d *Folder) makeDirs(dir string) error {
 	if err := d.sys.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := d.sys.syncDir(parent); err != nil {
+	if err := d.sys.syncDir(durable.NewDirectory, parent); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -328,15 +347,20 @@ func (d *Folder) forgetAll() {
 	clear(d.durable)
 }
 
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories can't be synced there
+// The points at which a file's content and its name are synced.
+
+func contentOf(name string) durable.Point {
+	if strings.HasPrefix(name, promptsDir+"/") {
+		return durable.PromptsFile
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+	return durable.PartFile
+}
+
+func nameOf(name string) durable.Point {
+	if strings.HasPrefix(name, promptsDir+"/") {
+		return durable.PromptsName
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.PartName
 }
 
 // newFile is a temporary file on its way to a name.
@@ -377,7 +401,7 @@ func (f *newFile) Commit() error {
 }
 
 func (f *newFile) commit() error {
-	if err := f.folder.sys.syncFile(f.f); err != nil {
+	if err := f.folder.sys.syncFile(contentOf(f.name), f.f); err != nil {
 		return err
 	}
 	if err := f.f.Close(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -289,8 +290,12 @@ func (r *recorder) note(what, path string) error {
 func (r *recorder) system() system {
 	real := realSystem()
 	return system{
-		syncFile: func(f *os.File) error { return errors.Join(r.note("sync", f.Name()), real.syncFile(f)) },
-		syncDir:  func(path string) error { return errors.Join(r.note("syncdir", path), real.syncDir(path)) },
+		syncFile: func(p durable.Point, f *os.File) error {
+			return errors.Join(r.note("sync", f.Name()), real.syncFile(p, f))
+		},
+		syncDir: func(p durable.Point, path string) error {
+			return errors.Join(r.note("syncdir", path), real.syncDir(p, path))
+		},
 		mkdir: func(path string) error {
 			if err := r.note("mkdir", path); err != nil {
 				return err
@@ -319,7 +324,7 @@ func recorded(t *testing.T) (*Folder, *recorder) {
 // no kill of a process can test it.
 func TestOrderOfSyncs(t *testing.T) {
 	d, r := recorded(t)
-	if diff := cmp.Diff([]string{"mkdir ..", "syncdir ../..", "mkdir .", "syncdir ..", "mkdir .tmp", "syncdir ."}, r.log); diff != "" {
+	if diff := cmp.Diff([]string{"mkdir ..", "syncdir ../..", "mkdir .", "mkdir .tmp", "syncdir .."}, r.log); diff != "" {
 		t.Errorf("open: %s", diff)
 	}
 	r.log = nil
@@ -334,9 +339,14 @@ func TestOrderOfSyncs(t *testing.T) {
 	if diff := cmp.Diff([]string{"sync TEMP", "link parts/a/2", "syncdir parts/a"}, r.log); diff != "" {
 		t.Errorf("second: %s", diff)
 	}
+	r.log = nil
 	again, err := open(r.root, 0, r.system())
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Another process may have died between making the folder and syncing it.
+	if diff := cmp.Diff([]string{"syncdir .."}, r.log); diff != "" {
+		t.Errorf("open again: %s", diff)
 	}
 	r.log = nil
 	put(t, again, "parts/a/3", "x")
@@ -364,7 +374,7 @@ func TestEveryStepMayFail(t *testing.T) {
 			}
 		})
 	}
-	for _, step := range []string{"mkdir ..", "syncdir ../..", "mkdir .tmp"} {
+	for _, step := range []string{"mkdir ..", "syncdir ../..", "mkdir .tmp", "syncdir .."} {
 		r := &recorder{root: filepath.Join(t.TempDir(), "new", "data"), fail: step}
 		if _, err := open(r.root, 0, r.system()); !errors.Is(err, errDisk) {
 			t.Errorf("open with %s: %v", step, err)

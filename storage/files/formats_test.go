@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -347,8 +348,8 @@ func altered(t testing.TB, fs storage.Files, b []byte) string {
 // line is handed out.
 func TestDamage(t *testing.T) {
 	fs := newFolder(t)
-	fs.sys.syncFile = func(*os.File) error { return nil } // thousands of small files
-	fs.sys.syncDir = func(string) error { return nil }
+	fs.sys.syncFile = func(durable.Point, *os.File) error { return nil } // thousands of small files
+	fs.sys.syncDir = func(durable.Point, string) error { return nil }
 
 	lines := []PromptLine{{1, []byte("one")}, {3, chaff(300)}, {4, bytes.Repeat([]byte("ab"), 200)}}
 	prompts := []byte(get(t, fs, writePrompts(t, fs, lines)))

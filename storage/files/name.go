@@ -12,8 +12,11 @@ import (
 // MaxNameBytes bounds a name.
 const MaxNameBytes = 512
 
+// promptsDir is where prompts files are, by their names.
+const promptsDir = "prompts"
+
 // PromptsName makes a name for a job's prompts file that no file had before.
-func PromptsName(id job.ID) string { return "prompts/" + string(id) + "/" + random() }
+func PromptsName(id job.ID) string { return promptsDir + "/" + string(id) + "/" + random() }
 
 // PartName makes a name for the n-th part that a holder writes for a job; no
 // file had it before.
