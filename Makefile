@@ -10,7 +10,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean
+.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,15 @@ sdk: install ## The Python and TypeScript packages, into bin/sdk
 	tools/sdk-python.sh
 	tools/sdk-typescript.sh
 
+failpoints: ## The program fails at every point in every way, and the disk is full at every write (PROMPTFORGE_CELLS, PROMPTFORGE_FULL)
+	$(GO) test -count=1 -tags failpoint ./internal/failpoint
+	$(GO) test -v -count=1 -timeout 15m -tags failpoint -run 'TestFailpoints|TestDiskFull' ./e2e
+
 sdk-conformance: ## The simulator and the dialects against the providers' official SDKs
 	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
 
-check: test lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
+check: test failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...

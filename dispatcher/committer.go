@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -183,7 +184,7 @@ func (b *batch) record() storage.Record {
 func (c *committer) insist(batches []*batch, records []storage.Record) ([]storage.Recorded, bool) {
 	blocked := false
 	for {
-		done, err := c.store.Record(context.Background(), records)
+		done, err := c.record(records)
 		if err == nil {
 			if blocked {
 				c.block(batches, "")
@@ -210,6 +211,19 @@ func (c *committer) insist(batches []*batch, records []storage.Record) ([]storag
 		c.log.Error("answers were lost at the end, since the store took none", "outcomes", outcomesIn(batches))
 		return nil, false
 	}
+}
+
+func (c *committer) record(records []storage.Record) ([]storage.Recorded, error) {
+	if err := failpoint.Hit("record.before"); err != nil {
+		return nil, err
+	}
+	done, err := c.store.Record(context.Background(), records)
+	if err != nil {
+		return nil, err
+	}
+	// An error here is an acknowledgement that got lost: the same is recorded
+	// again, and taken once.
+	return done, failpoint.Hit("record.after")
 }
 
 func outcomesIn(batches []*batch) int {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/files"
@@ -168,6 +169,7 @@ func (d *Dispatcher) scan(ctx context.Context) error {
 			// One job that can't be taken up keeps no other waiting.
 			if err := d.claim(ctx, j); err != nil && ctx.Err() == nil {
 				d.log.Error("a job cannot be taken up; trying again", "job", j.ID, "error", err)
+				time.AfterFunc(storeRetry, func() { signal(d.freed) })
 			}
 		}
 	}
@@ -217,6 +219,9 @@ func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
 			return nil // it was cancelled and settled meanwhile
 		}
 		return err
+	}
+	if err := failpoint.Hit("claimed"); err != nil {
+		return errors.Join(err, prompts.Close())
 	}
 	if claim.Damaged != nil {
 		d.log.Error("a job's answers are damaged", "job", j.ID, "error", claim.Damaged)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/files"
@@ -223,11 +224,17 @@ func (s *sealer) one(ctx context.Context, id job.ID, u *unsealed) (bool, error) 
 		}
 		u.writtenN, u.written, u.writtenAt = segment.N, part, time.Now()
 	}
+	if err := failpoint.Hit("sealing"); err != nil {
+		return false, err
+	}
 	part := u.written
 	if err := s.store.Seal(ctx, u.term, id, segment.N, part); err != nil {
 		// Whether the list has it is not known; a file that no list names is
 		// removed later, one that is named must stay.
 		return false, err
+	}
+	if err := failpoint.Hit("sealed"); err != nil {
+		return false, err // an acknowledgement that got lost
 	}
 	u.writtenN, u.written = 0, storage.NewPart{}
 	return true, nil

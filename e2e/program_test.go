@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "promptforge")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/promptforge")
+	build := exec.Command("go", "build", "-tags", buildTags, "-o", binary, "../cmd/promptforge")
 	build.Stderr = os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 )
 
@@ -87,7 +89,13 @@ func (c *Client) Send(ctx context.Context, p *job.Prompt) (a Answer, sent bool) 
 	if err != nil {
 		return Answer{Class: Terminal, Code: job.CodeInvalidRequest, Message: err.Error()}, false
 	}
+	if err := failpoint.Hit("permit"); err != nil {
+		return c.unreachable(err, 0), true // nothing left
+	}
 	a = c.post(ctx, path, body)
+	if err := failpoint.Hit("answered"); err != nil {
+		return c.unreachable(err, a.Latency), true // the provider has billed it
+	}
 	withoutPrompt(&c.endpoint, &a, p)
 	return a, true
 }
@@ -107,6 +115,9 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 		return Answer{Class: Fatal, Code: job.CodeServerError, Message: "The endpoint's address cannot be used."}
 	}
 	req.Header = c.header
+	if failpoint.Enabled {
+		req = watched(req, cancel)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return c.unreachable(err, time.Since(begin))
@@ -122,6 +133,18 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
 	a.Response = kept(answer, a.Class == Done)
 	return a
+}
+
+// watched is a request with a failpoint after it was written, and before its
+// answer is read.
+func watched(req *http.Request, cancel context.CancelFunc) *http.Request {
+	return req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if failpoint.Hit("sent") != nil {
+				cancel()
+			}
+		},
+	}))
 }
 
 // unreachable is the answer where none came. The error's own text is not

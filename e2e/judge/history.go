@@ -19,6 +19,7 @@ type History struct {
 	prompts map[string]*promptLog
 	lists   map[string]*listLog // by client
 	crashes int
+	broken  int64 // requests that were broken by faults of which no prompt is known
 	fresh   int64 // the moment of the last crash: what was seen before it proves nothing of now
 	faults  []error
 	more    int

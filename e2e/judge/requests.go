@@ -21,6 +21,15 @@ func (h *History) Crashed(counts Counts) {
 	}
 }
 
+// Broke: so many requests more were broken by a fault in the service itself,
+// after the provider had them. They are sent again like those that the provider
+// broke, and nobody knows whose prompts they were.
+func (h *History) Broke(requests int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.broken += requests
+}
+
 // seen tells whether every job that may send a prompt has given out its outcome.
 func (h *History) seen(p *promptLog) bool {
 	jobs, _ := h.mayHaveSent(p)
@@ -65,6 +74,11 @@ func (h *History) checkRequests(counts Counts) {
 		}
 		due += c.RateLimited
 		most := due + p.inFlight + open
+		if over := c.Requests - most; over > 0 {
+			forgiven := min(over, h.broken)
+			h.broken -= forgiven
+			c.Requests -= forgiven
+		}
 		if c.Requests > most {
 			h.fault("the prompt %.80q was sent %d times: %d were due, and it was in flight at %d crashes", prompt, c.Requests, due, p.inFlight)
 		}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/promptforge/promptforge/internal/failpoint"
 )
 
 // Point is a place where something is synced.
@@ -47,7 +49,18 @@ func File(p Point, f *os.File) error {
 	if Removed(p) {
 		return nil
 	}
+	if err := hit(p); err != nil {
+		return err
+	}
 	return f.Sync()
+}
+
+// hit is the failpoint of a sync, "sync." and its name.
+func hit(p Point) error {
+	if !failpoint.Enabled {
+		return nil
+	}
+	return failpoint.Hit("sync." + string(p))
 }
 
 // Dir makes the names in a directory survive a power loss. Windows cannot sync
@@ -55,6 +68,9 @@ func File(p Point, f *os.File) error {
 func Dir(p Point, path string) error {
 	if Removed(p) || runtime.GOOS == "windows" {
 		return nil
+	}
+	if err := hit(p); err != nil {
+		return err
 	}
 	f, err := os.Open(path)
 	if err != nil {

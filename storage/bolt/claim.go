@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -46,6 +47,9 @@ func (s *Store) Work(ctx context.Context) ([]*job.Job, error) {
 func (s *Store) Claim(ctx context.Context, lease storage.Lease, id job.ID, at time.Time) (*storage.Claim, error) {
 	var claim *storage.Claim
 	err := s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("claim"); err != nil {
+			return err
+		}
 		if _, err := t.held(lease); err != nil {
 			return err
 		}

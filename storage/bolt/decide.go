@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -36,6 +37,9 @@ func (s *Store) Finish(ctx context.Context, term job.Term, id job.ID, to job.Sta
 		return nil, fmt.Errorf("a job does not finish as %s", to)
 	}
 	return s.decision(ctx, term, id, func(t *tx, r *record) error {
+		if err := failpoint.Hit("finish"); err != nil {
+			return err
+		}
 		if r.job.Status != job.Processing || (to == job.Completed && r.job.Open() != 0) {
 			return &storage.StateError{Job: r.copy()}
 		}
@@ -55,6 +59,9 @@ func (s *Store) Finish(ctx context.Context, term job.Term, id job.ID, to job.Sta
 // if it is not final.
 func (s *Store) Acknowledge(ctx context.Context, term job.Term, id job.ID) error {
 	_, err := s.decision(ctx, term, id, func(t *tx, r *record) error {
+		if err := failpoint.Hit("acknowledge"); err != nil {
+			return err
+		}
 		switch {
 		case !r.job.Status.Final():
 			return &storage.StateError{Job: r.copy()}
@@ -72,6 +79,9 @@ func (s *Store) Acknowledge(ctx context.Context, term job.Term, id job.ID) error
 // that acknowledges it too. *StateError if it is not final.
 func (s *Store) Settle(ctx context.Context, term job.Term, id job.ID, at time.Time) (*job.Job, error) {
 	return s.decision(ctx, term, id, func(t *tx, r *record) error {
+		if err := failpoint.Hit("settle"); err != nil {
+			return err
+		}
 		switch {
 		case !r.job.Status.Final():
 			return &storage.StateError{Job: r.copy()}
@@ -88,6 +98,9 @@ func (s *Store) Settle(ctx context.Context, term job.Term, id job.ID, at time.Ti
 // stays as it is.
 func (s *Store) Release(ctx context.Context, term job.Term, id job.ID) error {
 	_, err := s.decision(ctx, term, id, func(t *tx, r *record) error {
+		if err := failpoint.Hit("release"); err != nil {
+			return err
+		}
 		if !r.job.Released && !r.job.Settled() {
 			r.job.Released = true
 			t.changed(r)

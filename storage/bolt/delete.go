@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -16,6 +17,9 @@ import (
 func (s *Store) Delete(ctx context.Context, client string, id job.ID, at time.Time) (*job.Job, error) {
 	var kept *job.Job
 	err := s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("delete"); err != nil {
+			return err
+		}
 		r, err := t.jobOf(client, id)
 		if err != nil {
 			return err
@@ -114,6 +118,9 @@ func (s *Store) Doomed(ctx context.Context, limit int) (out []storage.Doomed, er
 // Erase forgets a doomed job. ErrNotFound; *StateError.
 func (s *Store) Erase(ctx context.Context, id job.ID) error {
 	return s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("erase"); err != nil {
+			return err
+		}
 		r, err := t.job(id)
 		if err != nil {
 			return err

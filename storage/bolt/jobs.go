@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -20,6 +21,9 @@ func (s *Store) CreateJob(ctx context.Context, j *job.Job, idem *storage.Idempot
 		return nil, false, errors.New("a new job needs an id and a client")
 	}
 	err = s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("create"); err != nil {
+			return err
+		}
 		if idem != nil {
 			earlier, err := t.madeBefore(j.Client, idem, utc(j.CreatedAt))
 			if err != nil {
@@ -111,7 +115,7 @@ func (s *Store) current(ctx context.Context, id job.ID) (*job.Job, error) {
 	case encoded == nil:
 		return nil, storage.ErrNotFound
 	}
-	r, err := decodeRecord(encoded)
+	r, err := decodeRecordOf(id, encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +188,9 @@ func (s *Store) listSome(ctx context.Context, client string, before uint64) (job
 func (s *Store) Cancel(ctx context.Context, client string, id job.ID, at time.Time) (*job.Job, error) {
 	var kept *job.Job
 	err := s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("cancel"); err != nil {
+			return err
+		}
 		r, err := t.jobOf(client, id)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -68,6 +69,9 @@ func (t *tx) decide(term job.Term, id job.ID) (*record, error) {
 func (s *Store) HoldLane(ctx context.Context, lane job.Lane, holder string) (storage.Lease, error) {
 	lease := storage.Lease{Lane: lane, Term: job.NewTerm()}
 	err := s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("hold"); err != nil {
+			return err
+		}
 		k, _, err := readLane(t.Tx, lane)
 		if err != nil {
 			return err
@@ -85,6 +89,9 @@ func (s *Store) HoldLane(ctx context.Context, lane job.Lane, holder string) (sto
 // SaveLane keeps what was learned about a lane. ErrNotFound, ErrTerm.
 func (s *Store) SaveLane(ctx context.Context, lease storage.Lease, learned []byte) error {
 	return s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("renew"); err != nil {
+			return err
+		}
 		k, err := t.held(lease)
 		if err != nil || bytes.Equal(k.Learned, learned) {
 			return err

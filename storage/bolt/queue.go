@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -70,6 +71,11 @@ func (t *tx) promote(client string) (int, error) {
 		return true, nil
 	}); err != nil {
 		return 0, err
+	}
+	if len(next) > 0 {
+		if err := failpoint.Hit("promote"); err != nil {
+			return 0, err
+		}
 	}
 	for _, id := range next {
 		r, err := t.job(id)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -22,6 +23,9 @@ func (s *Store) Seal(ctx context.Context, term job.Term, id job.ID, n int64, par
 		at := slices.IndexFunc(r.segments, func(s storage.Segment) bool { return s.N == n })
 		if at < 0 {
 			return t.sealedBefore(id, &part)
+		}
+		if err := failpoint.Hit("seal"); err != nil {
+			return err
 		}
 		if err := checkSeal(&r.segments[at], at, &part); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
 )
@@ -61,6 +62,9 @@ func (s *Store) CompleteUpload(ctx context.Context, id job.ID, u storage.Upload,
 	}
 	var kept *job.Job
 	err := s.update(ctx, func(t *tx) error {
+		if err := failpoint.Hit("upload"); err != nil {
+			return err
+		}
 		r, err := t.awaiting("", id)
 		if err != nil {
 			return err

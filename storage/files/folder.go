@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/internal/durable"
+	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/storage"
 )
 
@@ -59,8 +60,15 @@ func realSystem() system {
 		syncFile: durable.File,
 		syncDir:  durable.Dir,
 		mkdir:    func(path string) error { return os.Mkdir(path, 0o700) },
-		link:     os.Link,
+		link:     link,
 	}
+}
+
+func link(from, to string) error {
+	if err := failpoint.Hit("file.link"); err != nil {
+		return err
+	}
+	return os.Link(from, to)
 }
 
 // OpenFolder opens the folder, making it if it is not there. One process at a
@@ -153,6 +161,9 @@ func (d *Folder) Create(ctx context.Context, name string) (storage.NewFile, erro
 	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return nil, err
 	}
+	if err := failpoint.Hit("file.create"); err != nil {
+		return nil, fmt.Errorf("beginning %s: %w", name, err)
+	}
 	f, err := os.CreateTemp(filepath.Join(d.root, temporaries), "new-*")
 	if err != nil {
 		return nil, fmt.Errorf("beginning %s: %w", name, err)
@@ -188,6 +199,9 @@ func (d *Folder) Open(ctx context.Context, name string) (storage.File, error) {
 func (d *Folder) Remove(ctx context.Context, name string) error {
 	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return err
+	}
+	if err := failpoint.Hit("file.remove"); err != nil {
+		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	path := d.path(name)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -374,6 +388,10 @@ type newFile struct {
 
 func (f *newFile) Write(b []byte) (int, error) {
 	if f.failed != nil {
+		return 0, f.failed
+	}
+	if err := failpoint.Hit("file.write"); err != nil {
+		f.failed = fmt.Errorf("writing %s: %w", f.name, err)
 		return 0, f.failed
 	}
 	n, err := f.f.Write(b)
