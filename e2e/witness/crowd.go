@@ -26,7 +26,7 @@ type Crowd struct {
 	http    *http.Client
 	url     string // of REST
 	grpc    string
-	acks    chan<- string
+	acked   func(kind string)
 	given   atomic.Int64
 }
 
@@ -71,9 +71,9 @@ func Names(n int) []string {
 // Point says where the server is. It must come up there again.
 func (c *Crowd) Point(url, grpc string) { c.url, c.grpc = url, grpc }
 
-// OnAck has the kind of every acknowledgement sent to a channel right after it
-// came, as long as the channel takes it.
-func (c *Crowd) OnAck(acks chan<- string) { c.acks = acks }
+// OnAck has a function called right after each acknowledgement, with its kind:
+// init, upload, status, outcome, cancel or delete. To be set before Work.
+func (c *Crowd) OnAck(acked func(kind string)) { c.acked = acked }
 
 // Prompts counts the usable lines of all plans.
 func (c *Crowd) Prompts() (n int64) {
@@ -89,9 +89,8 @@ func (c *Crowd) Prompts() (n int64) {
 func (c *Crowd) Given() int64 { return c.given.Load() }
 
 func (c *Crowd) ack(kind string) {
-	select {
-	case c.acks <- kind:
-	default:
+	if c.acked != nil {
+		c.acked(kind)
 	}
 }
 
