@@ -49,6 +49,7 @@ type jobLog struct {
 	states   []observation
 	settled  []byte // the whole job as it was first shown settled
 	outcomes []*told
+	early    []*Outcome // seen before it was known which file the job has
 	records  map[recordKey]*told
 	ended    int64 // when a stream of it last ended as a settled one's does
 	files    map[string]*fileLog
@@ -193,6 +194,11 @@ func (j *jobLog) take(h *History, f *File) {
 		if h.prompts[l.Prompt] == nil {
 			h.prompts[l.Prompt] = &promptLog{line: l, own: map[*jobLog]bool{}}
 		}
+	}
+	early := j.early
+	j.early = nil
+	for _, o := range early {
+		h.checkOwn(j, o)
 	}
 }
 

@@ -381,3 +381,29 @@ func TestFewFaults(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestEarlyOutcomeOfTwoFiles: an outcome that comes before the acknowledgement
+// and fits both files that were sent decides nothing, and is compared once the
+// file is known.
+func TestEarlyOutcomeOfTwoFiles(t *testing.T) {
+	bad := Line{Number: 2, ID: "null", Error: "invalid_line"}
+	one := &File{Lines: []Line{{Number: 1, ID: "1", Prompt: "one", Answer: "1"}, bad}}
+	two := &File{Lines: []Line{{Number: 1, ID: "1", Prompt: "two", Answer: "2"}, {Number: 2, ID: "null", Error: "duplicate_prompt_id"}}}
+	for _, c := range []struct {
+		taken *File
+		fault bool
+	}{{one, false}, {two, true}} {
+		h := New()
+		h.Created("c", "j", "")
+		h.Sending("j", one)
+		h.Sending("j", two)
+		h.Streamed(h.Now(), "j", Outcome{Offset: 1, ID: "null", Line: 2, Error: "invalid_line"})
+		if err := h.Faults(); err != nil {
+			t.Fatal(err)
+		}
+		h.Uploaded("j", c.taken, 2)
+		if err := h.Faults(); (err != nil) != c.fault {
+			t.Errorf("%v", err)
+		}
+	}
+}

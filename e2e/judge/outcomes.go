@@ -43,17 +43,30 @@ func (j *jobLog) acknowledged(asked int64) int64 {
 
 // checkContent looks at an outcome that is new.
 func (h *History) checkContent(j *jobLog, o *Outcome) {
+	h.checkOnce(j, o)
 	if j.file == nil { // its upload was taken and not acknowledged
+		var fit []*File
 		for _, f := range j.sending {
 			if len(j.sending) == 1 || f.has(o) {
-				j.take(h, f)
+				fit = append(fit, f)
 			}
 		}
-		if j.file == nil {
+		switch len(fit) {
+		case 0:
 			h.fault("job %s: outcome %d of no file that was sent", j.id, o.Offset)
+			return
+		case 1:
+			j.take(h, fit[0])
+		default: // it fits more than one
+			j.early = append(j.early, o)
 			return
 		}
 	}
+	h.checkOwn(j, o)
+}
+
+// checkOwn compares an outcome with the line that it is of.
+func (h *History) checkOwn(j *jobLog, o *Outcome) {
 	if o.Line != 0 {
 		h.checkUnusable(j, o)
 		return
@@ -63,7 +76,6 @@ func (h *History) checkContent(j *jobLog, o *Outcome) {
 		h.fault("job %s: outcome %d has the id %s, which no usable line has", j.id, o.Offset, o.ID)
 		return
 	}
-	h.checkOnce(j, o)
 	if o.Result != l.Answer || o.Error != l.Error {
 		h.fault("job %s: line %d has %.120q %s, and its own is %.120q %s", j.id, l.Number, o.Result, o.Error, l.Answer, l.Error)
 	}
@@ -98,7 +110,6 @@ func (j *jobLog) inherited(promptID string) *told {
 }
 
 func (h *History) checkUnusable(j *jobLog, o *Outcome) {
-	h.checkOnce(j, o)
 	at := slices.IndexFunc(j.file.Lines, func(l Line) bool { return l.Number == o.Line })
 	if at < 0 || j.file.Lines[at].Prompt != "" || j.file.Lines[at].Error != o.Error {
 		h.fault("job %s: outcome %d says %s of line %d", j.id, o.Offset, o.Error, o.Line)
