@@ -1,0 +1,141 @@
+package dispatcher
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func jsonUnmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
+
+// weather plays a seed to its end.
+func weather10(seed uint64) *storm {
+	s := newStorm(seed)
+	s.run(stormLength)
+	s.check()
+	if len(s.faults) == 0 {
+		s.calm()
+	}
+	return s
+}
+
+// TestStorms: over any weather, stalls of the store, a full disk and crashes,
+// every line of a job has one outcome, none is sent for which there is one, and
+// each request is the first, or one that an answer or a crash asked for.
+// PROMPTFORGE_STORMS says how many seeds, PROMPTFORGE_SEED the first of them.
+func TestStorms(t *testing.T) {
+	n, first := 1000, 1
+	if v := os.Getenv("PROMPTFORGE_STORMS"); v != "" {
+		fmt.Sscan(v, &n)
+	}
+	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
+		fmt.Sscan(v, &first)
+	}
+	var next, crashes, sent atomic.Int64
+	next.Store(int64(first))
+	var players sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		players.Go(func() {
+			for seed := next.Add(1) - 1; seed < int64(first+n); seed = next.Add(1) - 1 {
+				s := weather10(uint64(seed))
+				crashes.Add(int64(s.crashes))
+				sent.Add(int64(s.sent))
+				if len(s.faults) > 0 {
+					report(t, uint64(seed), s)
+				}
+			}
+		})
+	}
+	players.Wait()
+	t.Logf("%d seeds, %d crashes, %d requests", n, crashes.Load(), sent.Load())
+}
+
+// report writes the log of a run that failed where it can be played again.
+func report(t *testing.T, seed uint64, s *storm) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("promptforge-storm-%d.jsonl", seed))
+	f, err := os.Create(path)
+	if err == nil {
+		err = writeLog(f, s.log)
+		f.Close()
+	}
+	t.Errorf("seed %d: %s\nits %d events are in %s (%v); PROMPTFORGE_REPLAY=%s go test -run TestReplay ./dispatcher plays them again",
+		seed, strings.Join(s.faults, "\n"), len(s.log), path, err, path)
+}
+
+// TestReplay: the log of a run, played again, makes the lane do exactly the
+// same, command by command. PROMPTFORGE_REPLAY names a log to play instead.
+func TestReplay(t *testing.T) {
+	if path := os.Getenv("PROMPTFORGE_REPLAY"); path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		steps, err := replay(f)
+		t.Logf("%d steps were compared", steps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	crashes := 0
+	for seed := range uint64(20) {
+		s := weather10(seed)
+		crashes += s.crashes
+		var b bytes.Buffer
+		if err := writeLog(&b, s.log); err != nil {
+			t.Fatal(err)
+		}
+		if steps, err := replay(bytes.NewReader(b.Bytes())); err != nil || steps < 10 {
+			t.Errorf("seed %d: after %d steps: %v", seed, steps, err)
+		}
+	}
+	if crashes == 0 {
+		t.Error("no run had a crash in it")
+	}
+}
+
+// TestReplayNotices: a log that was changed is told from what the lane does.
+func TestReplayNotices(t *testing.T) {
+	s := weather10(1)
+	for i := range s.log {
+		e := &s.log[i]
+		if e.What == "step" && len(e.Did) > 0 && i > len(s.log)/2 {
+			e.Did[0] += " or not"
+			break
+		}
+	}
+	var b bytes.Buffer
+	if err := writeLog(&b, s.log); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replay(&b); err == nil || !strings.Contains(err.Error(), "or not") {
+		t.Errorf("replay: %v", err)
+	}
+}
+
+// TestStormCanFail: the judge of storms finds what it is there for.
+func TestStormCanFail(t *testing.T) {
+	for name, harm := range map[string]func(s *storm){
+		"a line that is sent again": func(s *storm) { s.byLine[1].sends++ },
+		"an outcome that is lost":   func(s *storm) { s.byLine[1].durable = false },
+	} {
+		s := newStorm(4)
+		s.run(stormLength)
+		s.calm()
+		if len(s.faults) > 0 {
+			t.Fatal(s.faults)
+		}
+		harm(s)
+		if s.check(); len(s.faults) == 0 {
+			t.Errorf("%s is not found", name)
+		}
+	}
+}
