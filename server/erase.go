@@ -41,6 +41,8 @@ func (s *Server) erase(ctx context.Context) {
 
 // eraseDoomed is called by erase alone.
 func (s *Server) eraseDoomed(ctx context.Context) error {
+	s.removing.Lock()
+	defer s.removing.Unlock()
 	return erase.Doomed(ctx, s.cfg.Store, s.cfg.Files, func(id job.ID) {
 		s.cfg.Log.Info("a job was erased", "job", id)
 	})

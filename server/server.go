@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -55,6 +56,7 @@ type Server struct {
 	failures  *failures
 	orphans   *erase.Orphans
 	webhooks  *webhook.Sender
+	removing  sync.Mutex // held while files that the store names, or named, are removed
 }
 
 // New opens the listeners and prepares to serve. Its error is a sentence that
@@ -181,6 +183,7 @@ func (s *Server) buildAdmin() {
 	s.adminAPI = admin.NewServer(s.cfg.Store, s.cfg.Log)
 	s.adminAPI.ServeClients(admin.LocalClients{Store: s.cfg.Store, Now: s.cfg.Now, Keeper: s.quotas, Wait: purgeWait, Stop: s.stopping.Done()})
 	s.adminAPI.ServeQuotas(&admin.LocalQuotas{Store: s.cfg.Store, Keeper: s.quotas})
+	s.adminAPI.ServeBackup(s.backup)
 	s.admin = &http.Server{
 		Handler:           s.adminAPI,
 		ReadHeaderTimeout: readHeaderTimeout,

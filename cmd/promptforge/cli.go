@@ -14,6 +14,9 @@ type cli struct {
 	Clients  clientsCmd  `cmd:"" help:"List the clients of a server on this machine, set their quotas, and purge one."`
 	Lanes    lanesCmd    `cmd:"" help:"Show what a server's lanes are doing, and probe held ones."`
 	Compact  compactCmd  `cmd:"" help:"Rewrite a stopped server's store, so that nothing deleted is left in it."`
+	Fsck     fsckCmd     `cmd:"" help:"Check a stopped server's data folder, and change nothing."`
+	Verify   verifyCmd   `cmd:"" help:"Check a data folder, a backup or a folder of results."`
+	Backup   backupCmd   `cmd:"" help:"Copy a data folder, also while a server runs on it."`
 	Simulate simulateCmd `cmd:"" help:"Run a stand-in for an LLM provider, to try things out for free."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -90,7 +90,16 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := guard(path, func() error { return migrate(path, db, failpoint.Hit) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Store{
+	s := newStore(path, opts, db)
+	// MaxActivePerClient may have grown since the file was last open.
+	if _, err := s.Promote(context.Background()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+func newStore(path string, opts Options, db *bbolt.DB) *Store {
+	return &Store{
 		path:      path,
 		maxActive: max(opts.MaxActivePerClient, 1),
 		db:        db,
@@ -98,11 +107,6 @@ func Open(path string, opts Options) (*Store, error) {
 		jobs:      jobCache{jobs: map[job.ID]*job.Job{}, writing: map[job.ID]bool{}},
 		commit:    commit,
 	}
-	// MaxActivePerClient may have grown since the file was last open.
-	if _, err := s.Promote(context.Background()); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
 }
 
 func writeOptions(initialMmapSize int) *bbolt.Options {

@@ -1,6 +1,8 @@
 package bolt_test
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -19,6 +21,20 @@ func TestStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s
+		return &sound{s, t}
 	})
+}
+
+// sound is a store that must be without damage whenever it is closed.
+type sound struct {
+	*bolt.Store
+	t testing.TB
+}
+
+func (s *sound) Close() error {
+	err := s.Check(context.Background(), func(sentence string) { s.t.Errorf("fsck finds damage: %s", sentence) })
+	if err != nil && !errors.Is(err, storage.ErrClosed) {
+		s.t.Error(err)
+	}
+	return s.Store.Close()
 }

@@ -113,6 +113,21 @@ func (d *Folder) makeRoot() error {
 	return d.sys.syncDir(durable.FilesFolder, filepath.Dir(d.root))
 }
 
+// OpenFolderReadOnly opens a folder that is to be looked at: nothing in it is
+// made or removed. Create and Scratch fail where it was never opened otherwise.
+func OpenFolderReadOnly(dir string) (*Folder, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the files folder %s: %w", dir, err)
+	}
+	if info, err := os.Stat(root); err != nil {
+		return nil, fmt.Errorf("opening the files folder: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("opening the files folder: %s is no folder", dir)
+	}
+	return &Folder{root: root, sys: realSystem(), durable: map[string]bool{}}, nil
+}
+
 // makeAll makes a directory with its parents and syncs each new one into its parent.
 func (d *Folder) makeAll(path string) error {
 	if isDir(path) {
