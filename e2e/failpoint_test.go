@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -201,6 +202,9 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 	if err := judge.CheckFolder(ctx, s.data); err != nil {
 		return err
 	}
+	if err := s.fsck(); err != nil {
+		return err
+	}
 	if !fired {
 		return errNotReached
 	}
@@ -260,6 +264,14 @@ func (s *stage) end(ctx context.Context) {
 	<-stopped
 }
 
+// fsck has the program check what it left.
+func (s *stage) fsck() error {
+	if out, err := exec.Command(s.program, "fsck", "--data-dir", s.data).CombinedOutput(); err != nil {
+		return fmt.Errorf("fsck: %w: %s", err, out)
+	}
+	return nil
+}
+
 // TestDiskFull fills the disk at random write sites, each for some visits, and
 // lets it be free again: everything goes on by itself, without a restart.
 // PROMPTFORGE_FULL says how many schedules.
@@ -309,6 +321,9 @@ func fullSchedule(seed uint64, dir string, sum *tally) error {
 		return fmt.Errorf("%s: %w: %s", faults, err, s.now.log.String())
 	}
 	if err := judge.CheckFolder(ctx, s.data); err != nil {
+		return fmt.Errorf("%s: %w", faults, err)
+	}
+	if err := s.fsck(); err != nil {
 		return fmt.Errorf("%s: %w", faults, err)
 	}
 	if text, err := os.ReadFile(log); err != nil || len(text) == 0 {
