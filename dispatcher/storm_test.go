@@ -63,7 +63,6 @@ type stormLine struct {
 	flying  bool
 	handed  bool // to the committer
 	durable bool
-	code    string
 	spent   int // transient answers in this life
 }
 

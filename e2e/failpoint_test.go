@@ -286,8 +286,16 @@ var writeSites = []struct {
 	name  string
 	early int
 }{
-	{"file.create", 6}, {"file.write", 12}, {"sync.prompts-file", 4}, {"file.link", 6}, {"sync.prompts-name", 4}, {"sync.new-directory", 4},
-	{"tx.before", 25}, {"record.before", 8}, {"sync.part-file", 4}, {"sync.part-name", 4},
+	{"file.create", 6},
+	{"file.write", 12},
+	{"sync.prompts-file", 4},
+	{"file.link", 6},
+	{"sync.prompts-name", 4},
+	{"sync.new-directory", 4},
+	{"tx.before", 25},
+	{"record.before", 8},
+	{"sync.part-file", 4},
+	{"sync.part-name", 4},
 }
 
 func fullSchedule(seed uint64, dir string, sum *tally) error {

@@ -21,7 +21,7 @@ func (h *History) Crashed(counts Counts) {
 	}
 }
 
-// Broke: so many requests more were broken by a fault in the service itself,
+// Broke says that so many requests more were broken by a fault in the service,
 // after the provider had them. They are sent again like those that the provider
 // broke, and nobody knows whose prompts they were.
 func (h *History) Broke(requests int64) {
