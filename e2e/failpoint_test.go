@@ -281,21 +281,22 @@ func TestDiskFull(t *testing.T) {
 	t.Logf("%s, in %s", sum, time.Since(begin).Round(time.Millisecond))
 }
 
-// writeSites are where the disk can be found full, and up to which visit.
+// writeSites are where the disk can be found full, from which visit on and
+// within how many: clients and their keys are there before the disk is full.
 var writeSites = []struct {
-	name  string
-	early int
+	name        string
+	from, early int
 }{
-	{"file.create", 6},
-	{"file.write", 12},
-	{"sync.prompts-file", 4},
-	{"file.link", 6},
-	{"sync.prompts-name", 4},
-	{"sync.new-directory", 4},
-	{"tx.before", 25},
-	{"record.before", 8},
-	{"sync.part-file", 4},
-	{"sync.part-name", 4},
+	{"file.create", 1, 6},
+	{"file.write", 1, 12},
+	{"sync.prompts-file", 1, 4},
+	{"file.link", 1, 6},
+	{"sync.prompts-name", 1, 4},
+	{"sync.new-directory", 1, 4},
+	{"tx.before", 10, 25},
+	{"record.before", 1, 8},
+	{"sync.part-file", 1, 4},
+	{"sync.part-name", 1, 4},
 }
 
 func fullSchedule(seed uint64, dir string, sum *tally) error {
@@ -311,7 +312,7 @@ func fullSchedule(seed uint64, dir string, sum *tally) error {
 	var faults []string
 	for i, site := range writeSites {
 		if i == int(seed%uint64(len(writeSites))) || r.IntN(4) == 0 {
-			faults = append(faults, fmt.Sprintf("%s=enospc@%dx%d", site.name, 1+r.IntN(site.early), 1+r.IntN(5)))
+			faults = append(faults, fmt.Sprintf("%s=enospc@%dx%d", site.name, site.from+r.IntN(site.early), 1+r.IntN(5)))
 		}
 	}
 	log := filepath.Join(dir, "faults")
