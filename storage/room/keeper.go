@@ -1,6 +1,6 @@
 // Package room looks after the disk's room: it tells when too little is left,
 // and keeps a reserve of it for answers that were paid for
-// (docs/decisions/0012).
+// (docs/decisions/0020).
 package room
 
 import (
