@@ -10,7 +10,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints
+.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ sdk: install ## The Python and TypeScript packages, into bin/sdk
 	tools/sdk-python.sh
 	tools/sdk-typescript.sh
 
+storms: ## A thousand seeds of ten virtual minutes each (PROMPTFORGE_STORMS)
+	PROMPTFORGE_STORMS=$${PROMPTFORGE_STORMS:-1000} $(GO) test -v -count=1 -timeout 60m -run 'TestStorms$$' ./dispatcher
+
 failpoints: ## The program fails at every point in every way, and the disk is full at every write (PROMPTFORGE_CELLS, PROMPTFORGE_FULL)
 	$(GO) test -count=1 -tags failpoint ./internal/failpoint
 	$(GO) test -v -count=1 -timeout 15m -tags failpoint -run 'TestFailpoints|TestDiskFull' ./e2e
@@ -47,7 +50,7 @@ sdk-conformance: ## The simulator and the dialects against the providers' offici
 	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
 
-check: test failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
+check: test storms failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...

@@ -14,9 +14,9 @@ import (
 	"github.com/promptforge/promptforge/job"
 )
 
-// logged is one thing that happened to a lane. A log of them, played again,
+// logEntry is one thing that happened to a lane. A log of them, played again,
 // makes a lane do exactly the same: nothing else enters it.
-type logged struct {
+type logEntry struct {
 	At   time.Duration `json:"at"`
 	What string        `json:"what"`
 
@@ -86,7 +86,7 @@ func newPlayer() *player { return &player{start: time.Date(2026, 1, 1, 0, 0, 0, 
 
 // play does what is logged. A step's commands come back; they are good until
 // the next.
-func (p *player) play(e *logged) (commands []command, wake time.Duration) {
+func (p *player) play(e *logEntry) (commands []command, wake time.Duration) {
 	now := p.start.Add(e.At)
 	r := p.runs[e.Run]
 	switch e.What {
@@ -169,7 +169,7 @@ func (p *player) tellAll(commands []command) (did []string) {
 }
 
 // writeLog writes a log as lines of JSON.
-func writeLog(w io.Writer, log []logged) error {
+func writeLog(w io.Writer, log []logEntry) error {
 	b := bufio.NewWriter(w)
 	enc := json.NewEncoder(b)
 	for i := range log {
@@ -186,7 +186,7 @@ func replay(r io.Reader) (steps int, err error) {
 	dec := json.NewDecoder(r)
 	p := newPlayer()
 	for n := 1; ; n++ {
-		var e logged
+		var e logEntry
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			return steps, nil
 		} else if err != nil {

@@ -16,8 +16,8 @@ import (
 func jsonUnmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
 
 // weather plays a seed to its end.
-func weather10(seed uint64) *storm {
-	s := newStorm(seed)
+func weather10(seed uint64) *tempest {
+	s := newTempest(seed)
 	s.run(stormLength)
 	s.check()
 	if len(s.faults) == 0 {
@@ -31,7 +31,7 @@ func weather10(seed uint64) *storm {
 // each request is the first, or one that an answer or a crash asked for.
 // PROMPTFORGE_STORMS says how many seeds, PROMPTFORGE_SEED the first of them.
 func TestStorms(t *testing.T) {
-	n, first := 1000, 1
+	n, first := 200, 1 // make storms plays a thousand
 	if v := os.Getenv("PROMPTFORGE_STORMS"); v != "" {
 		fmt.Sscan(v, &n)
 	}
@@ -58,7 +58,7 @@ func TestStorms(t *testing.T) {
 }
 
 // report writes the log of a run that failed where it can be played again.
-func report(t *testing.T, seed uint64, s *storm) {
+func report(t *testing.T, seed uint64, s *tempest) {
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("promptforge-storm-%d.jsonl", seed))
 	f, err := os.Create(path)
 	if err == nil {
@@ -123,11 +123,11 @@ func TestReplayNotices(t *testing.T) {
 
 // TestStormCanFail: the judge of storms finds what it is there for.
 func TestStormCanFail(t *testing.T) {
-	for name, harm := range map[string]func(s *storm){
-		"a line that is sent again": func(s *storm) { s.byLine[1].sends++ },
-		"an outcome that is lost":   func(s *storm) { s.byLine[1].durable = false },
+	for name, harm := range map[string]func(s *tempest){
+		"a line that is sent again": func(s *tempest) { s.byLine[1].sends++ },
+		"an outcome that is lost":   func(s *tempest) { s.byLine[1].durable = false },
 	} {
-		s := newStorm(4)
+		s := newTempest(4)
 		s.run(stormLength)
 		s.calm()
 		if len(s.faults) > 0 {

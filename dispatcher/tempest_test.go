@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"container/heap"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -10,17 +11,17 @@ import (
 	"github.com/promptforge/promptforge/job"
 )
 
-// storm is ten virtual minutes of a lane's life, drawn from a seed: jobs, a
+// tempest is ten virtual minutes of a lane's life, drawn from a seed: jobs, a
 // provider with weather, a store that takes its time, a disk that fills up,
 // crashes at random instants, and what is taken over after them. It knows what
 // was durable at each instant, and holds the lane to it.
-type storm struct {
+type tempest struct {
 	*player
 	rng    *rand.Rand
 	now    time.Duration
 	due    dueEvents
 	seq    int
-	log    []logged
+	log    []logEntry
 	faults []string
 
 	life    int  // counts them; events of an earlier one are dropped
@@ -73,9 +74,9 @@ type stormCommit struct {
 	reserve int64
 }
 
-func newStorm(seed uint64) *storm {
+func newTempest(seed uint64) *tempest {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	s := &storm{player: newPlayer(), rng: rng, answer: weatherOf(rng), byLine: map[int64]*stormLine{}, width: 1 + rng.IntN(64)}
+	s := &tempest{player: newPlayer(), rng: rng, answer: skyOf(rng), byLine: map[int64]*stormLine{}, width: 1 + rng.IntN(64)}
 	for n := range 1 + rng.IntN(4) {
 		j := &stormJob{
 			n: n + 1, client: string(rune('a' + n%3)), first: int64(n)*100_000 + 1, maxRetries: 1 + rng.IntN(5), status: job.Processing,
@@ -107,22 +108,22 @@ func newStorm(seed uint64) *storm {
 
 const stormLength = 10 * time.Minute
 
-func (s *storm) within(most time.Duration) time.Duration {
+func (s *tempest) within(most time.Duration) time.Duration {
 	return time.Duration(s.rng.Int64N(int64(most)))
 }
 
-func (s *storm) fault(format string, args ...any) {
+func (s *tempest) fault(format string, args ...any) {
 	s.faults = append(s.faults, fmt.Sprintf("at %s: ", s.now)+fmt.Sprintf(format, args...))
 }
 
 // ever has something happen at a time, whatever dies before.
-func (s *storm) ever(at time.Duration, do func()) {
+func (s *tempest) ever(at time.Duration, do func()) {
 	s.seq++
 	heap.Push(&s.due, dueEvent{s.start.Add(at), s.seq, do})
 }
 
 // soon has something happen after a while, if the process lives so long.
-func (s *storm) soon(d time.Duration, do func()) {
+func (s *tempest) soon(d time.Duration, do func()) {
 	life := s.life
 	s.ever(s.now+d, func() {
 		if s.up && s.life == life {
@@ -132,7 +133,7 @@ func (s *storm) soon(d time.Duration, do func()) {
 }
 
 // tell plays an event and keeps it in the log.
-func (s *storm) event(e logged) []command {
+func (s *tempest) event(e logEntry) []command {
 	e.At = s.now
 	commands, wake := s.play(&e)
 	e.Did, e.Wake = s.tellAll(commands), wake
@@ -141,7 +142,7 @@ func (s *storm) event(e logged) []command {
 }
 
 // begin starts a process.
-func (s *storm) begin(seed uint64) {
+func (s *tempest) begin(seed uint64) {
 	s.life++
 	s.up = true
 	life := &loggedLife{Seed: seed + uint64(s.life), Concurrency: s.width, Succeeded: s.succeeded}
@@ -149,7 +150,7 @@ func (s *storm) begin(seed uint64) {
 		learned := s.lane.ctl.Learned()
 		life.Learned = &learned
 	}
-	s.event(logged{What: "life", Life: life})
+	s.event(logEntry{What: "life", Life: life})
 	for _, j := range s.jobs {
 		j.next, j.ending, j.final, j.left = j.first, false, false, true
 		if j.arrived {
@@ -159,17 +160,17 @@ func (s *storm) begin(seed uint64) {
 }
 
 // join has the lane take a job up, or over.
-func (s *storm) join(j *stormJob) {
+func (s *tempest) join(j *stormJob) {
 	if !s.up || j.settled {
 		return
 	}
 	j.left, j.final = false, j.status.Final()
-	s.event(logged{What: "join", Run: j.n, Job: &loggedJob{
+	s.event(logEntry{What: "join", Run: j.n, Job: &loggedJob{
 		Client: j.client, Status: j.status, MaxRetries: j.maxRetries, RPM: j.rpm, SentThrough: j.sentThrough, Completed: j.completed,
 	}})
 }
 
-func (s *storm) cancelJob(j *stormJob) {
+func (s *tempest) cancelJob(j *stormJob) {
 	if j.status.Final() {
 		return
 	}
@@ -180,19 +181,19 @@ func (s *storm) cancelJob(j *stormJob) {
 	}
 	if s.up && !j.left {
 		j.final = true
-		s.event(logged{What: "cancel", Run: j.n})
+		s.event(logEntry{What: "cancel", Run: j.n})
 	}
 }
 
-func (s *storm) block(full bool) {
+func (s *tempest) block(full bool) {
 	if s.up {
-		s.event(logged{What: "block", End: full})
+		s.event(logEntry{What: "block", End: full})
 	}
 }
 
 // crash ends the process where it stands. What was sent and is not durable may
 // be sent once more; the store must have known of it.
-func (s *storm) crash() {
+func (s *tempest) crash() {
 	if !s.up {
 		return
 	}
@@ -213,11 +214,11 @@ func (s *storm) crash() {
 }
 
 // run goes on for a while of virtual time.
-func (s *storm) run(until time.Duration) {
+func (s *tempest) run(until time.Duration) {
 	for len(s.faults) == 0 {
 		var wake time.Duration
 		if s.up {
-			commands := s.event(logged{What: "step"})
+			commands := s.event(logEntry{What: "step"})
 			for i := range commands {
 				s.do(&commands[i])
 			}
@@ -248,7 +249,7 @@ func (s *storm) run(until time.Duration) {
 }
 
 // do carries a command out.
-func (s *storm) do(c *command) {
+func (s *tempest) do(c *command) {
 	var j *stormJob
 	if c.run != nil {
 		j = s.jobs[s.names[c.run]-1]
@@ -261,7 +262,7 @@ func (s *storm) do(c *command) {
 		s.send(c.it.line)
 	case doCanary:
 		a := s.answer(0, s.now)
-		s.soon(a.Latency, func() { s.event(logged{What: "canaried", Answer: logAnswer(&a)}) })
+		s.soon(a.Latency, func() { s.event(logEntry{What: "canaried", Answer: logAnswer(&a)}) })
 	case doReserve:
 		s.commit(stormCommit{job: j, reserve: c.run.account.reserve.Load()})
 	case doRead:
@@ -283,7 +284,7 @@ func (s *storm) do(c *command) {
 	}
 }
 
-func (s *storm) send(line int64) {
+func (s *tempest) send(line int64) {
 	l := s.byLine[line]
 	switch {
 	case l.durable || l.handed:
@@ -306,7 +307,7 @@ func (s *storm) send(line int64) {
 		if a.Class == provider.Transient {
 			l.spent++
 		}
-		s.event(logged{What: "answered", Line: line, Answer: logAnswer(&a)})
+		s.event(logEntry{What: "answered", Line: line, Answer: logAnswer(&a)})
 		// The outcome, if it is one, is among the commands of the next step.
 		for i := range s.lane.out {
 			if c := &s.lane.out[i]; c.verb == doRecord && c.outcome.Line == line {
@@ -317,9 +318,9 @@ func (s *storm) send(line int64) {
 	})
 }
 
-func (s *storm) read(j *stormJob) {
+func (s *tempest) read(j *stormJob) {
 	if s.rng.IntN(50) == 0 {
-		s.event(logged{What: "unread", Run: j.n})
+		s.event(logEntry{What: "unread", Run: j.n})
 		return
 	}
 	var lines []int64
@@ -328,10 +329,10 @@ func (s *storm) read(j *stormJob) {
 			lines = append(lines, j.next)
 		}
 	}
-	s.event(logged{What: "read", Run: j.n, Lines: lines, End: j.next > j.last})
+	s.event(logEntry{What: "read", Run: j.n, Lines: lines, End: j.next > j.last})
 }
 
-func (s *storm) record(j *stormJob, o *job.Outcome) {
+func (s *tempest) record(j *stormJob, o *job.Outcome) {
 	l := s.byLine[o.Line]
 	if l.durable || l.handed {
 		s.fault("line %d gets a second outcome", o.Line)
@@ -341,7 +342,7 @@ func (s *storm) record(j *stormJob, o *job.Outcome) {
 }
 
 // commit hands something to the store, which gathers and takes its time.
-func (s *storm) commit(c stormCommit) {
+func (s *tempest) commit(c stormCommit) {
 	s.pending = append(s.pending, c)
 	if s.waits {
 		return
@@ -357,21 +358,21 @@ func (s *storm) commit(c stormCommit) {
 		for _, c := range all {
 			if c.outcome == nil {
 				c.job.sentThrough = max(c.job.sentThrough, c.reserve)
-				s.event(logged{What: "reserved", Run: c.job.n, Line: c.reserve})
+				s.event(logEntry{What: "reserved", Run: c.job.n, Line: c.reserve})
 				continue
 			}
 			l, o := s.byLine[c.outcome.Line], c.outcome
 			l.handed, l.durable = false, true
 			c.job.completed++
 			s.checkCode(l, o)
-			s.event(logged{What: "recorded", Run: c.job.n, N: 1, Bytes: len(o.Public) + len(o.Response)})
+			s.event(logEntry{What: "recorded", Run: c.job.n, N: 1, Bytes: len(o.Public) + len(o.Response)})
 		}
 	})
 }
 
 // checkCode: a prompt fails for its provider's sake only once its retries are
 // spent.
-func (s *storm) checkCode(l *stormLine, o *job.Outcome) {
+func (s *tempest) checkCode(l *stormLine, o *job.Outcome) {
 	if !o.Failed {
 		return
 	}
@@ -386,7 +387,7 @@ func (s *storm) checkCode(l *stormLine, o *job.Outcome) {
 	}
 }
 
-func (s *storm) end(j *stormJob, v verb) {
+func (s *tempest) end(j *stormJob, v verb) {
 	j.ending = true
 	for line := j.first; line <= j.last; line++ {
 		l := s.byLine[line]
@@ -405,12 +406,12 @@ func (s *storm) end(j *stormJob, v verb) {
 			j.status = job.Completed
 		}
 		j.settled, j.left = true, true
-		s.event(logged{What: "leave", Run: j.n})
+		s.event(logEntry{What: "leave", Run: j.n})
 	})
 }
 
 // check compares, at any instant, each line's requests with what they were for.
-func (s *storm) check() {
+func (s *tempest) check() {
 	for line, l := range s.byLine {
 		due := l.excused
 		if l.flying || l.handed || l.durable {
@@ -424,7 +425,7 @@ func (s *storm) check() {
 }
 
 // calm ends the weather and waits for every job's end.
-func (s *storm) calm() {
+func (s *tempest) calm() {
 	s.answer = func(int64, time.Duration) provider.Answer {
 		a := done()
 		a.Latency = time.Second
@@ -442,4 +443,36 @@ func (s *storm) calm() {
 		}
 	}
 	s.check()
+}
+
+// skyOf makes the provider of a tempest: how often it fails in which way, when
+// it is down, and how long its answers take.
+func skyOf(rng *rand.Rand) func(line int64, at time.Duration) provider.Answer {
+	share := func(most float64) float64 { return rng.Float64() * most * float64(rng.IntN(2)) }
+	transient, broken, slow, refused := share(0.2), share(0.05), share(0.1), share(0.05)
+	flap := time.Duration(rng.IntN(120)*rng.IntN(2)) * time.Second
+	badKeyAt := time.Duration(rng.IntN(300)+20) * time.Second
+	badKeyFor := time.Duration(rng.IntN(600)*rng.IntN(2)) * time.Second
+	sigma := rng.Float64() * 1.2
+	return func(_ int64, at time.Duration) (a provider.Answer) {
+		x := rng.Float64()
+		switch {
+		case at >= badKeyAt && at < badKeyAt+badKeyFor:
+			a = refusedKey()
+		case flap > 0 && (at/flap)%2 == 1:
+			a = down()
+		case x < transient:
+			a = down()
+		case x < transient+broken:
+			a = provider.Answer{Class: provider.Broken, Code: job.CodeBadResponse}
+		case x < transient+broken+slow:
+			a = slowDown(time.Duration(rng.IntN(20)) * time.Second)
+		case x < transient+broken+slow+refused:
+			a = provider.Answer{Class: provider.Terminal, Code: job.CodeInvalidRequest, Message: "no"}
+		default:
+			a = done()
+		}
+		a.Latency = time.Duration(float64(time.Second) * math.Exp(sigma*rng.NormFloat64()))
+		return a
+	}
 }
