@@ -23,6 +23,7 @@ const (
 	DataFolder    Point = "data-folder"    // the name of the data folder
 	StoreName     Point = "store-name"     // that of the store, also after Compact
 	StoreCommit   Point = "store-commit"   // a transaction; bbolt does it
+	StoreFound    Point = "store-found"    // what a process left that died before it synced
 	CompactFile   Point = "compact-file"   // the store that Compact wrote
 	FilesFolder   Point = "files-folder"   // the name of the folder of files
 	NewDirectory  Point = "new-directory"  // that of a directory within it
@@ -39,7 +40,7 @@ const (
 // Points lists all of them.
 func Points() []Point {
 	return []Point{
-		DataFolder, StoreName, StoreCommit, CompactFile, FilesFolder, NewDirectory, PromptsFile, PromptsName,
+		DataFolder, StoreName, StoreCommit, StoreFound, CompactFile, FilesFolder, NewDirectory, PromptsFile, PromptsName,
 		PartFile, PartName, OutcomesFile, OutcomesName, DownloadFile, DownloadsName,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,6 +55,12 @@ type Store struct {
 	wroteAt  time.Time                  // of the last commit
 	progress map[job.ID]*roaring.Bitmap // lines with an outcome, sealed or not
 	commit   func(tx *bbolt.Tx) error   // commit but in tests
+
+	// committing is held for writing while a transaction is written and synced,
+	// and durable is the last that was; unsynced is why one was not.
+	committing sync.RWMutex
+	durable    atomic.Int64
+	unsynced   error
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -87,10 +94,16 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := durable.Dir(durable.StoreName, filepath.Dir(path)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	if err := syncAll(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := guard(path, func() error { return migrate(path, db, failpoint.Hit) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := newStore(path, opts, db)
+	s, err := newStore(path, opts, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	// MaxActivePerClient may have grown since the file was last open.
 	if _, err := s.Promote(context.Background()); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -98,8 +111,9 @@ func Open(path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-func newStore(path string, opts Options, db *bbolt.DB) *Store {
-	return &Store{
+// newStore is the store in an open file whose content is durable.
+func newStore(path string, opts Options, db *bbolt.DB) (*Store, error) {
+	s := &Store{
 		path:      path,
 		maxActive: max(opts.MaxActivePerClient, 1),
 		db:        db,
@@ -107,6 +121,20 @@ func newStore(path string, opts Options, db *bbolt.DB) *Store {
 		jobs:      jobCache{jobs: map[job.ID]*job.Job{}, writing: map[job.ID]bool{}},
 		commit:    commit,
 	}
+	err := db.View(func(tx *bbolt.Tx) error {
+		s.durable.Store(int64(tx.ID()))
+		return nil
+	})
+	return s, err
+}
+
+// syncAll syncs what a process wrote that died before it synced: it can be read
+// now, and so must last.
+func syncAll(db *bbolt.DB) error {
+	if durable.Removed(durable.StoreFound) {
+		return nil
+	}
+	return db.Sync()
 }
 
 func writeOptions(initialMmapSize int) *bbolt.Options {

@@ -35,7 +35,11 @@ func OpenReadOnly(path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return newStore(path, Options{}, db), nil
+	s, err := newStore(path, Options{}, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
 }
 
 // Contents hands out all that is kept of each job, the jobs that cannot be read

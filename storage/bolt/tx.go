@@ -27,11 +27,28 @@ type tx struct {
 }
 
 // view runs a read transaction. do copies what it takes away.
+//
+// bbolt lets readers see a transaction as soon as it is written, before it is
+// synced. What somebody is told must not be taken back by a power loss, so who
+// has read from such a transaction waits for its sync.
 func (s *Store) view(ctx context.Context, do func(tx *bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return closed(s.db.View(do))
+	var seen int64
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		seen = int64(tx.ID())
+		return do(tx)
+	})
+	if err != nil || seen <= s.durable.Load() {
+		return closed(err)
+	}
+	s.committing.RLock()
+	defer s.committing.RUnlock()
+	if seen <= s.durable.Load() {
+		return nil
+	}
+	return s.unsynced
 }
 
 // update runs a write transaction. When it returns nil, everything is durable,
@@ -71,9 +88,9 @@ func (s *Store) update(ctx context.Context, do func(t *tx) error) error {
 		return nil
 	}
 	s.jobs.begin(t.signals.jobs)
-	if err := s.commit(btx); err != nil {
+	if err := s.sync(btx); err != nil {
 		s.jobs.end(nil)
-		return s.failed(err)
+		return err
 	}
 	kept = true
 	s.jobs.end(t.records)
@@ -94,6 +111,20 @@ func commit(tx *bbolt.Tx) error {
 		return err
 	}
 	return failpoint.Hit("tx.after")
+}
+
+// sync commits a transaction, while who has read from it waits.
+func (s *Store) sync(btx *bbolt.Tx) error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	id := int64(btx.ID())
+	if err := s.commit(btx); err != nil {
+		err = s.failed(err)
+		s.unsynced = err
+		return err
+	}
+	s.durable.Store(id)
+	return nil
 }
 
 // failed says what a failed commit means. On a full disk bbolt fails before it
