@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -55,7 +56,7 @@ func (c *jobsResultsCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+	if err := durable.MkdirAll(durable.DownloadsName, c.Out, 0o755); err != nil {
 		return fmt.Errorf("--out %s: the folder cannot be made: %w", c.Out, err)
 	}
 	if err := refuseForeign(c.Out, files); err != nil {
@@ -192,21 +193,18 @@ func (d *download) try(ctx context.Context, name, target string) (int64, error) 
 		return 0, err
 	}
 	sum := sha256.Sum256([]byte(d.job + " " + etag))
-	part := filepath.Join(d.dir, "."+name+"."+hex.EncodeToString(sum[:6])+".part")
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
+	path := filepath.Join(d.dir, "."+name+"."+hex.EncodeToString(sum[:6]))
+	out, have, err := d.open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer out.Close() // it was synced and closed before it counts
-	have, err := out.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, err
-	}
 	if have > length || etag == "" {
 		have = 0
 	}
 	if have < length {
 		if have, err = d.get(ctx, target, etag, out, have, length); err != nil {
+			d.keep(out, path)
 			return 0, err
 		}
 	}
@@ -216,11 +214,49 @@ func (d *download) try(ctx context.Context, name, target string) (int64, error) 
 	if err := errors.Join(out.Truncate(length), durable.File(durable.DownloadFile, out), out.Close()); err != nil {
 		return 0, err
 	}
-	if err := os.Rename(part, filepath.Join(d.dir, name)); err != nil {
+	if err := os.Rename(out.Name(), filepath.Join(d.dir, name)); err != nil {
 		return 0, err
 	}
 	d.clean(name)
 	return length, nil
+}
+
+const (
+	// growing ends the name of a file that is being written. After a power loss
+	// nobody knows which of its bytes are on the disk.
+	growing = ".new"
+	// brokenOff ends the name of one whose bytes are.
+	brokenOff = ".part"
+)
+
+// open opens the file that grows, with what an earlier try brought.
+func (d *download) open(path string) (out *os.File, have int64, err error) {
+	if err := os.Remove(path + growing); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a try that was killed
+		return nil, 0, err
+	}
+	err = os.Rename(path+brokenOff, path+growing)
+	if err == nil {
+		// Else a power loss could give the old name to what is written now.
+		err = syncFolder(durable.DownloadsName, d.dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, err
+	}
+	if out, err = os.OpenFile(path+growing, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return nil, 0, err
+	}
+	if have, err = out.Seek(0, io.SeekEnd); err != nil {
+		return nil, 0, errors.Join(err, out.Close())
+	}
+	return out, have, nil
+}
+
+// keep lets the next try go on where this one broke off. If that fails, the
+// next one begins anew.
+func (d *download) keep(out *os.File, path string) {
+	if err := errors.Join(durable.File(durable.DownloadFile, out), out.Close()); err == nil {
+		os.Rename(path+growing, path+brokenOff) //nolint:errcheck // see above
+	}
 }
 
 func (d *download) head(ctx context.Context, target string) (length int64, etag string, err error) {
@@ -283,12 +319,14 @@ func (d *download) get(ctx context.Context, target, etag string, out *os.File, h
 
 // clean removes what is left of other versions of a file.
 func (d *download) clean(name string) {
-	old, err := filepath.Glob(filepath.Join(d.dir, "."+name+".*.part"))
-	if err != nil {
-		return
-	}
-	for _, path := range old {
-		os.Remove(path) //nolint:errcheck // a hidden left-over does no harm
+	for _, end := range []string{growing, brokenOff} {
+		old, err := filepath.Glob(filepath.Join(d.dir, "."+name+".*"+end))
+		if err != nil {
+			return
+		}
+		for _, path := range old {
+			os.Remove(path) //nolint:errcheck // a hidden left-over does no harm
+		}
 	}
 }
 
