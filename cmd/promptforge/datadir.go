@@ -38,6 +38,8 @@ func openMemory(dir string, maxActivePerClient int) (*memory, error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
+	// The store first: it syncs the data folder, and so the name of a files
+	// folder, too, that a process made which then died.
 	store, err := bolt.Open(filepath.Join(dir, storeName), bolt.Options{MaxActivePerClient: maxActivePerClient})
 	if err != nil {
 		if path := filepath.Join(dir, storeName); !strings.Contains(err.Error(), path) {

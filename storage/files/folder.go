@@ -96,21 +96,16 @@ func open(dir string, abandoned time.Duration, sys system) (*Folder, error) {
 	return d, nil
 }
 
-// makeRoot makes the folder. One that is there may have been made by a process
-// that died before it was synced into its parent, so that is done always.
+// makeRoot makes the folder.
 func (d *Folder) makeRoot() error {
-	if err := d.makeAll(filepath.Dir(d.root)); err != nil {
+	if err := d.makeAll(d.root); err != nil {
 		return err
 	}
-	for _, dir := range []string{d.root, filepath.Join(d.root, temporaries)} {
-		if isDir(dir) {
-			continue
-		}
-		if err := d.sys.mkdir(dir); err != nil && !isDir(dir) {
-			return err
-		}
+	tmp := filepath.Join(d.root, temporaries)
+	if err := d.sys.mkdir(tmp); err != nil && !isDir(tmp) {
+		return err
 	}
-	return d.sys.syncDir(durable.FilesFolder, filepath.Dir(d.root))
+	return nil
 }
 
 // OpenFolderReadOnly opens a folder that is to be looked at: nothing in it is
