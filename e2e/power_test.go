@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,9 +39,15 @@ type trigger struct {
 	left atomic.Int64
 }
 
+// build is the program that a schedule tries, and what its environment adds.
+type build struct {
+	program string
+	env     []string
+}
+
 // newPowered prepares a stage in a folder, with the data folder two folders
 // deep on an empty disk, none of them there.
-func newPowered(seed uint64, dir string) (*powered, error) {
+func newPowered(b build, seed uint64, dir string) (*powered, error) {
 	mountpoint := filepath.Join(dir, "mnt")
 	if err := os.Mkdir(mountpoint, 0o755); err != nil {
 		return nil, &stageError{err}
@@ -51,6 +56,8 @@ func newPowered(seed uint64, dir string) (*powered, error) {
 	if err != nil {
 		return nil, &stageError{err}
 	}
+	s.program = b.program
+	s.env = append(s.env, b.env...)
 	p := &powered{stage: s, dir: mountpoint, disk: powerfs.New()}
 	if err := p.plugIn(); err != nil {
 		s.close()
@@ -66,13 +73,15 @@ func (p *powered) plugIn() (err error) {
 	return nil
 }
 
-// powerOff cuts the power, unless that has happened, ends the program, and
-// mounts what survived.
+// powerOff cuts the power, unless that has happened, ends the program that runs
+// on it, nil for none, and mounts what survived.
 func (p *powered) powerOff(l *life) error {
 	p.disk.Cut()
-	l.cmd.Process.Signal(syscall.SIGKILL)
-	p.disk.Release()
-	<-l.dead
+	if l != nil {
+		l.cmd.Process.Signal(syscall.SIGKILL)
+		p.disk.Release()
+		<-l.dead
+	}
 	if err := p.mount.Unmount(); err != nil {
 		return &stageError{err}
 	}
@@ -82,7 +91,10 @@ func (p *powered) powerOff(l *life) error {
 		return err
 	}
 	p.armed.Store(nil)
-	return p.died()
+	if l == nil {
+		return nil
+	}
+	return p.died(l)
 }
 
 func (p *powered) unplug() {
@@ -112,7 +124,7 @@ func (p *powered) command(args ...string) (cut bool, out string, err error) {
 	if code := l.cmd.ProcessState.ExitCode(); code != 0 {
 		return false, "", fmt.Errorf("%s ended with %d: %s", args[0], code, l.log.String())
 	}
-	return false, l.log.String(), nil
+	return false, l.out.String(), nil
 }
 
 // atStep cuts the power at the n-th step of any kind, of at most so many.
@@ -162,10 +174,10 @@ func (p *powered) acked(kind string) {
 	}
 }
 
-// serveSchedule plays one seed: a crowd at work, a server, and 1 to 3 cuts; now
+// serve plays one seed: a crowd at work, a server, and 1 to 3 cuts; now
 // and then one before anybody has a key, and the operator's compact in between.
-func serveSchedule(seed uint64, dir string, sum *tally) error {
-	p, err := newPowered(seed, dir)
+func (b build) serve(seed uint64, dir string, sum *tally) error {
+	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
@@ -288,12 +300,6 @@ func needPower(t *testing.T) {
 func TestPowerSchedules(t *testing.T) {
 	needPower(t)
 	begin := time.Now()
-	sum := schedules(t, count("PROMPTFORGE_CUTS", 40), serveSchedule)
+	sum := schedules(t, count("PROMPTFORGE_CUTS", 40), build{program: binary}.all)
 	t.Logf("%s, in %s", sum, time.Since(begin).Round(time.Millisecond))
-}
-
-// isStage tells whether the test itself broke.
-func isStage(err error) bool {
-	var s *stageError
-	return errors.As(err, &s)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -28,7 +29,7 @@ const scheduleLimit = 90 * time.Second
 // life is one process of a server, from its start to its death.
 type life struct {
 	cmd       *exec.Cmd
-	log       bytes.Buffer // good once it is dead
+	log, out  bytes.Buffer // good once it is dead
 	url, grpc string       // good once it listens
 	listening chan struct{}
 	dead      chan struct{}
@@ -47,7 +48,9 @@ func startLife(program string, env []string, args ...string) (*life, error) {
 		return nil, err
 	}
 	go func() {
-		line, err := bufio.NewReader(out).ReadString('\n')
+		lines := bufio.NewReader(out)
+		line, err := lines.ReadString('\n')
+		l.out.WriteString(line)
 		if err == nil {
 			for _, field := range strings.Fields(line) {
 				if v, ok := strings.CutPrefix(field, "url="); ok {
@@ -59,6 +62,7 @@ func startLife(program string, env []string, args ...string) (*life, error) {
 			}
 			close(l.listening)
 		}
+		io.Copy(&l.out, lines)
 		l.cmd.Wait()
 		close(l.dead)
 	}()
@@ -166,10 +170,10 @@ func (s *stage) key(client string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// died tells the judge that the server is dead.
-func (s *stage) died() error {
-	if strings.Contains(s.now.log.String(), "panic: ") {
-		return fmt.Errorf("the server panicked: %s", s.now.log.String())
+// died tells the judge that a program is dead.
+func (s *stage) died(l *life) error {
+	if strings.Contains(l.log.String(), "panic: ") {
+		return fmt.Errorf("it panicked: %s", l.log.String())
 	}
 	if s.crowd == nil {
 		return nil // nobody was told anything
@@ -266,7 +270,7 @@ func killSchedule(seed uint64, dir string, sum *tally) error {
 	for n := range kills {
 		s.wait(ctx, done, kills-n)
 		s.now.kill()
-		if err := s.died(); err != nil {
+		if err := s.died(s.now); err != nil {
 			return err
 		}
 		if err := s.start(); err != nil {

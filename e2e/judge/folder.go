@@ -1,10 +1,13 @@
 package judge
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
@@ -95,4 +98,28 @@ func checkPrompts(ctx context.Context, fs storage.Files, j *job.Job, sizes map[s
 		err = fmt.Errorf("%s has %d lines, and the store says %d", j.Prompts.Name, lines, j.Prompts.Usable)
 	}
 	return errors.Join(err, p.Close())
+}
+
+// CheckAnswers compares the files that a finished job left, all results in one
+// piece and all errors in another, with the prompts file that it was given.
+func CheckAnswers(f *File, results, failures []byte) error {
+	h := New()
+	h.Created("", "files", "")
+	h.Uploaded("files", f, int64(len(f.Lines)))
+	offset := int64(0)
+	for raw := range bytes.Lines(append(slices.Clone(results), failures...)) {
+		var l fileLine
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return fmt.Errorf("line %d of the files is %.200q", offset+1, raw)
+		}
+		offset++
+		h.Streamed(h.Now(), "files", Outcome{Offset: offset, ID: string(l.PromptID), Result: l.Result, Error: l.Error, Line: l.Line})
+	}
+	j := h.jobs["files"]
+	for i := range f.Lines {
+		if j.records[f.Lines[i].key()] == nil {
+			h.fault("line %d has no record", f.Lines[i].Number)
+		}
+	}
+	return h.joined()
 }

@@ -95,6 +95,13 @@ func (h *History) Faults() error {
 	return h.joined()
 }
 
+// Failed tells whether a promise was broken, so that there is no use in going on.
+func (h *History) Failed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.faults) > 0
+}
+
 func (h *History) joined() error {
 	if h.more > 0 {
 		return errors.Join(append(h.faults[:len(h.faults):len(h.faults)], fmt.Errorf("and %d more", h.more))...)

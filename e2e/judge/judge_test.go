@@ -371,13 +371,33 @@ func TestContinued(t *testing.T) {
 	}
 }
 
+func TestCheckAnswers(t *testing.T) {
+	if err := CheckAnswers(aFile(), []byte(resultsFile), []byte(errorsFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ results, failures, want string }{
+		{resultsFile[:29], errorsFile, "line 2 has no record"},
+		{resultsFile, errorsFile[:51], "line 5 has no record"},
+		{resultsFile + resultsFile[:29], errorsFile, "two records"},
+		{strings.Replace(resultsFile, "II", "I", 1), errorsFile, "its own is"},
+		{strings.Replace(resultsFile, "{", "\x00", 1), errorsFile, "line 1 of the files"},
+	} {
+		if err := CheckAnswers(aFile(), []byte(c.results), []byte(c.failures)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("the verdict is %v, want %q", err, c.want)
+		}
+	}
+}
+
 // TestFewFaults: a verdict stays readable.
 func TestFewFaults(t *testing.T) {
 	h := New()
+	if h.Failed() {
+		t.Error("an empty history has faults")
+	}
 	for range 100 {
 		h.fault("a fault")
 	}
-	if err := h.Faults(); strings.Count(err.Error(), "a fault") != maxFaults || !strings.HasSuffix(err.Error(), "and 60 more") {
+	if err := h.Faults(); strings.Count(err.Error(), "a fault") != maxFaults || !strings.HasSuffix(err.Error(), "and 60 more") || !h.Failed() {
 		t.Errorf("%v", err)
 	}
 }

@@ -126,7 +126,11 @@ func (d *Disk) freeze() {
 }
 
 // Gone is closed when the power is cut.
-func (d *Disk) Gone() <-chan struct{} { return d.cut }
+func (d *Disk) Gone() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cut
+}
 
 // Release lets the calls that hang fail.
 func (d *Disk) Release() {
@@ -138,6 +142,17 @@ func (d *Disk) Release() {
 	default:
 		close(d.released)
 	}
+}
+
+// Resume goes on after a Cut at which nothing was lost: the program that used
+// the disk is dead, its calls that hung have failed, and what it had written is
+// still in the memory of the kernel.
+func (d *Disk) Resume() {
+	d.Release()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen, d.rule = false, nil
+	d.cut, d.released = make(chan struct{}), make(chan struct{})
 }
 
 // do runs an operation as a step; before and after it the power may be cut.
@@ -157,8 +172,9 @@ func (d *Disk) do(kind string, op func() syscall.Errno) syscall.Errno {
 			return err
 		}
 	}
+	released := d.released
 	d.mu.Unlock()
-	<-d.released
+	<-released
 	return syscall.EIO
 }
 

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -94,9 +95,13 @@ func (c *Crowd) ack(kind string) {
 	}
 }
 
+// ErrBrokenPromise ends Work when the judge has seen enough; History.Faults has
+// the faults.
+var ErrBrokenPromise = errors.New("a promise was broken")
+
 // Work does everything that was drawn, over however many lives of the server,
-// until every job is settled or gone. The error is nil, the context's, or what
-// the server should never have answered.
+// until every job is settled or gone. The error is nil, the context's,
+// ErrBrokenPromise, or what the server should never have answered.
 func (c *Crowd) Work(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, m := range c.members {
@@ -183,6 +188,9 @@ func (m *member) follow(ctx context.Context, j *followed) error {
 		if err != nil && !isLost(err) {
 			return err
 		}
+		if m.crowd.History.Failed() {
+			return ErrBrokenPromise
+		}
 		if !pause(ctx, lookAgain) {
 			return fmt.Errorf("job %s of %s is not settled: %w", j.id, m.name, context.Cause(ctx))
 		}
@@ -204,8 +212,8 @@ func (c *Crowd) Inspect(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if state == gone {
-				continue
+			if state != settled {
+				continue // gone, or forgotten, as the judge will see
 			}
 			var seen atomic.Int64
 			if err := m.stream(ctx, j.id, &seen); err != nil {

@@ -115,3 +115,10 @@ func quoted(s string) string {
 	}
 	return string(b)
 }
+
+// DrawFile draws a prompts file with so many usable lines, and a few others.
+// Its prompts begin with the name, which no other file may have.
+func DrawFile(r *rand.Rand, name string, usable int) (f *judge.File, body string) {
+	p := drawFile(r, name, usable)
+	return p.file, p.body
+}
