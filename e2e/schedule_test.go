@@ -223,7 +223,6 @@ type tally struct {
 	schedules, crashes int
 	prompts, given     int64
 	surplus, inFlight  int64
-	restarts           []time.Duration
 	failed             int
 }
 

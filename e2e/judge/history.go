@@ -118,7 +118,7 @@ func (h *History) job(id string) *jobLog {
 	return j
 }
 
-// Created: an init was answered. continues is the job that it goes on from, or
+// Created tells that an init was answered. continues is the job that it goes on from, or
 // empty. The same job may be answered again (Idempotency-Key).
 func (h *History) Created(client, id, continues string) {
 	h.mu.Lock()
@@ -139,7 +139,7 @@ func (h *History) Created(client, id, continues string) {
 	h.order = append(h.order, j)
 }
 
-// Sending: an upload begins. From now on the job may have this file, whether or
+// Sending tells that an upload begins. From now on the job may have this file, whether or
 // not that is acknowledged.
 func (h *History) Sending(id string, f *File) {
 	h.mu.Lock()
@@ -153,7 +153,7 @@ func (h *History) Sending(id string, f *File) {
 	j.sending = append(j.sending, f)
 }
 
-// Uploaded: an upload was answered with 200.
+// Uploaded tells that an upload was answered with 200.
 func (h *History) Uploaded(id string, f *File, promptCount int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -171,7 +171,7 @@ func (h *History) Uploaded(id string, f *File, promptCount int64) {
 	j.take(h, f)
 }
 
-// Refused: an upload was answered with 409: the job has another file, or is
+// Refused tells that an upload was answered with 409: the job has another file, or is
 // final.
 func (h *History) Refused(id string, f *File) {
 	h.mu.Lock()
@@ -209,14 +209,14 @@ func (j *jobLog) take(h *History, f *File) {
 	}
 }
 
-// Cancelling: a cancel is asked for. Cancelled: it was answered with 200.
+// Cancelling tells that a cancel is asked for.
 func (h *History) Cancelling(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.job(id).cancelling = true
 }
 
-// Cancelled: a cancel was answered with 200.
+// Cancelled tells that a cancel was answered with 200.
 func (h *History) Cancelled(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,21 +225,21 @@ func (h *History) Cancelled(id string) {
 	}
 }
 
-// Deleting: a deletion is asked for.
+// Deleting tells that a deletion is asked for.
 func (h *History) Deleting(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.job(id).deleting = true
 }
 
-// Deleted: a deletion was answered with 200.
+// Deleted tells that a deletion was answered with 200.
 func (h *History) Deleted(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.gone(h.job(id))
 }
 
-// Missing: a question about a job, asked at the given moment, was answered
+// Missing tells that a question about a job, asked at the given moment, was answered
 // with 404.
 func (h *History) Missing(id string) {
 	h.mu.Lock()

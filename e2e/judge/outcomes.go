@@ -12,7 +12,7 @@ type told struct {
 	Outcome
 }
 
-// Streamed: a stream handed out an outcome, to a question asked at the given
+// Streamed tells that a stream handed out an outcome, to a question asked at the given
 // moment.
 func (h *History) Streamed(asked int64, id string, o Outcome) {
 	h.mu.Lock()
@@ -130,7 +130,7 @@ type recordKey struct {
 	line int
 }
 
-// Ended: a stream that began with the first outcome ended as that of a settled
+// Ended tells that a stream that began with the first outcome ended as that of a settled
 // job does, with so many outcomes.
 func (h *History) Ended(id string, outcomes int64) {
 	h.mu.Lock()
@@ -149,7 +149,7 @@ type fileLog struct {
 	settled *Download // as it was first downloaded after the settlement
 }
 
-// Files: the names of a job's result files were answered.
+// Files tells that the names of a job's result files were answered.
 func (h *History) Files(asked int64, id string, names []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -163,7 +163,7 @@ func (h *History) Files(asked int64, id string, names []string) {
 	j.listed, j.listedAt = names, h.tick()
 }
 
-// Broken: a listed file could not be downloaded from a server that answers.
+// Broken tells that a listed file could not be downloaded from a server that answers.
 func (h *History) Broken(id, name, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -172,7 +172,7 @@ func (h *History) Broken(id, name, why string) {
 	}
 }
 
-// Downloaded: a result file was downloaded, to a question asked at the given
+// Downloaded tells that a result file was downloaded, to a question asked at the given
 // moment. settled tells that the job was known to be settled by then.
 func (h *History) Downloaded(asked int64, id string, d Download, settled bool) {
 	h.mu.Lock()

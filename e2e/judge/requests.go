@@ -1,6 +1,6 @@
 package judge
 
-// Crashed: the server is dead, and the provider has seen so much. To be called
+// Crashed tells that the server is dead, and the provider has seen so much. To be called
 // before the server is started again.
 func (h *History) Crashed(counts Counts) {
 	h.mu.Lock()

@@ -38,7 +38,7 @@ type listLog struct {
 	ids []string
 }
 
-// Shown: the whole job was answered to a question asked at the given moment.
+// Shown tells that the whole job was answered to a question asked at the given moment.
 func (h *History) Shown(asked int64, whole []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -206,7 +206,7 @@ func (h *History) checkSettled(j *jobLog, asked int64, whole []byte) {
 	}
 }
 
-// Listed: all jobs of a client, in one answer, to a question asked at the given
+// Listed tells that all jobs of a client, in one answer, to a question asked at the given
 // moment.
 func (h *History) Listed(asked int64, client string, wholes []json.RawMessage) {
 	h.mu.Lock()

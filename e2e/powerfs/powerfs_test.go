@@ -221,13 +221,13 @@ func TestCutByRule(t *testing.T) {
 			<-d.Gone()
 			d.Release()
 		}()
-		if err := d.do("fsync", func() syscall.Errno { d.sync(file); return 0 }); err != syscall.EIO {
+		if err := d.do("fsync", func() syscall.Errno { d.sync(file); return 0 }); !errors.Is(err, syscall.EIO) {
 			t.Errorf("the call at the cut: %v", err)
 		}
 		if synced := file.durable != nil; synced != done {
 			t.Errorf("cut after the step is %v, and it was synced is %v", done, synced)
 		}
-		if err := d.do("", func() syscall.Errno { t.Error("a call after the cut was done"); return 0 }); err != syscall.EIO {
+		if err := d.do("", func() syscall.Errno { t.Error("a call after the cut was done"); return 0 }); !errors.Is(err, syscall.EIO) {
 			t.Error(err)
 		}
 	}

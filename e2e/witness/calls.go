@@ -11,14 +11,13 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
-
 	"github.com/promptforge/promptforge/e2e/judge"
-	"golang.org/x/sync/errgroup"
+	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
 )
 
 // lostError says that nobody knows what became of a request: the server died,
