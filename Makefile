@@ -10,7 +10,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
+.PHONY: help build demo test test-long crash crash-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,22 @@ demo: build ## The main job from end to end against a simulated provider (PROMPT
 test: ## All tests that need Go alone, with the race detector
 	$(GO) test -race -timeout 10m ./...
 
-test-long: sdk ## The long forms: a million prompts, more of everything
+test-long: sdk crash-long ## The long forms: a million prompts, more of everything
 	PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 40m -run TestMemoryStaysFlat ./e2e
 	PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 20m -run 'TestResultsResume|TestCrowd|TestStatusIsLinearizable' ./e2e
 	PYTHON=$(PYTHON) PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 10m -tags outside -run TestPythonSDKStaysFlat ./e2e
+
+# Kills need nothing but Go; power cuts need Linux with /dev/fuse, and root or fusermount3.
+CUTS := -tags power -run 'TestPowerSchedules|TestEverySyncIsNeeded'
+
+crash: ## Servers that are killed, disks whose power is cut, and each sync taken away in turn
+	PROMPTFORGE_KILLS=100 $(GO) test -v -count=1 -timeout 5m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
+	$(GO) test -count=1 -timeout 1m -tags power ./e2e/powerfs
+	PROMPTFORGE_CUTS=40 $(GO) test -v -count=1 -timeout 10m $(CUTS) ./e2e
+
+crash-long: ## The same with 1,000 kills, 400 schedules of cuts, 100 restarts and a million prompts
+	PROMPTFORGE_KILLS=1000 PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
+	PROMPTFORGE_CUTS=400 $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
 
 outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
 	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify|TestDocs|TestRESTClient' ./e2e
@@ -50,14 +62,16 @@ sdk-conformance: ## The simulator and the dialects against the providers' offici
 	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
 
-check: test storms failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
+check: test storms crash failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...
+	$(LINT) run --build-tags power ./e2e/...
 	$(LINT) fmt --diff ./...
 
 vet: ## go vet
 	$(GO) vet ./...
+	$(GO) vet -tags power,unsafe_nosync ./e2e/... ./internal/durable
 
 arrows: ## That imports point one way
 	$(GO) test ./internal/arrows
