@@ -61,7 +61,7 @@ func (b build) caught(t *testing.T, play func(seed uint64, dir string, sum *tall
 	for range 2 {
 		players.Go(func() {
 			for seed := range seeds {
-				dir := t.TempDir()
+				dir := memoryDir(t)
 				err := play(seed, dir, &tally{})
 				os.RemoveAll(dir)
 				var broken *stageError

@@ -332,7 +332,7 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 	for range 2 * runtime.GOMAXPROCS(0) {
 		players.Go(func() {
 			for seed := range seeds {
-				dir := t.TempDir()
+				dir := memoryDir(t)
 				begin := time.Now()
 				if err := play(seed, dir, sum); err != nil {
 					t.Errorf("seed %d (PROMPTFORGE_SEED=%d plays it first): %v", seed, seed, err)
@@ -353,6 +353,19 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 	close(seeds)
 	players.Wait()
 	return sum
+}
+
+// memoryDir is a folder in memory, where there is one: what a killed process
+// wrote is there for the next one wherever it lies, and a disk shared with other
+// tests only makes it slow.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "promptforge-e2e")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // count is how many schedules are to be played: the short form's, or what an

@@ -81,7 +81,7 @@ func insist(ctx context.Context, ask func() (*reply, error)) (*reply, error) {
 		if err == nil || !isLost(err) {
 			return r, err
 		}
-		if !pause(ctx, lookAgain) {
+		if !pause(ctx, tryAgain) {
 			return nil, fmt.Errorf("%w; the last try: %w", context.Cause(ctx), err)
 		}
 	}

@@ -15,8 +15,12 @@ import (
 	"github.com/promptforge/promptforge/e2e/judge"
 )
 
-// lookAgain is how long a client waits before it asks again.
-const lookAgain = 5 * time.Millisecond
+// How long a client waits before it tries again what was not answered, and
+// before it looks again at what was.
+const (
+	tryAgain  = 5 * time.Millisecond
+	lookAgain = 20 * time.Millisecond
+)
 
 // Crowd is a few clients, each with jobs of its own. One goroutine at a time
 // calls its methods.
@@ -130,7 +134,7 @@ func (m *member) work(ctx context.Context) error {
 }
 
 func (m *member) keepListing(ctx context.Context) error {
-	for pause(ctx, 4*lookAgain) {
+	for pause(ctx, 2*lookAgain) {
 		if err := m.list(ctx); err != nil && !isLost(err) {
 			return err
 		}
@@ -244,5 +248,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // dial makes a gRPC client that tries again soon.
 func (m *member) dial() (*client.Client, error) {
-	return client.Dial(m.crowd.grpc, m.key, client.WithBackoff(func(int) time.Duration { return lookAgain }))
+	return client.Dial(m.crowd.grpc, m.key, client.WithBackoff(func(int) time.Duration { return tryAgain }))
 }
