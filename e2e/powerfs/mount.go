@@ -3,6 +3,7 @@
 package powerfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -18,8 +19,10 @@ type Mount struct {
 }
 
 // Check says in a sentence why nothing can be mounted here; nil: it can.
-func Check() error {
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+func Check() error { return check("/dev/fuse") }
+
+func check(device string) error {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("the power cannot be cut on this machine, since FUSE is not to be had (%w): run the test where /dev/fuse is, as root or with fusermount3 installed", err)
 	}
@@ -47,7 +50,11 @@ func (d *Disk) MountAt(dir string) (*Mount, error) {
 // for a moment longer, so it is detached, and then waited for.
 func (m *Mount) Unmount() error {
 	m.disk.Release()
-	if err := syscall.Unmount(m.dir, syscall.MNT_DETACH); err != nil {
+	err := syscall.Unmount(m.dir, syscall.MNT_DETACH)
+	if errors.Is(err, syscall.EPERM) {
+		err = m.server.Unmount() // by fusermount
+	}
+	if err != nil {
 		return fmt.Errorf("unmounting %s: %w", m.dir, err)
 	}
 	m.server.Wait()

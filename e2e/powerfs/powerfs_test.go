@@ -115,6 +115,15 @@ func TestMounted(t *testing.T) {
 	}
 }
 
+func TestNoFUSE(t *testing.T) {
+	if err := check(filepath.Join(t.TempDir(), "fuse")); err == nil || !strings.Contains(err.Error(), "run the test where /dev/fuse is") {
+		t.Errorf("without the device: %v", err)
+	}
+	if _, err := New().MountAt(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("mounted on a folder that is not there")
+	}
+}
+
 // one does a few steps on a disk that is not mounted.
 func one() (d *Disk, dir, file *node) {
 	d = New()
