@@ -67,12 +67,18 @@ func use(dir string) error {
 		return err
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 1 || entries[0].Name() != "file.renamed" {
-		return fmt.Errorf("the folder holds %v (%v)", entries, err)
+	if err != nil {
+		return err
+	}
+	if len(entries) != 1 || entries[0].Name() != "file.renamed" {
+		return fmt.Errorf("the folder holds %v", entries)
 	}
 	read, err := os.ReadFile(path + ".renamed")
-	if err != nil || len(read) != 16<<10 || read[5000] != 'b' {
-		return fmt.Errorf("it reads %d bytes (%v)", len(read), err)
+	if err != nil {
+		return err
+	}
+	if len(read) != 16<<10 || read[5000] != 'b' {
+		return fmt.Errorf("it reads %d bytes", len(read))
 	}
 	if os.Remove(filepath.Dir(path)) == nil {
 		return errors.New("a folder that is not empty was removed")
