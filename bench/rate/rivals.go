@@ -1,0 +1,107 @@
+package rate
+
+import "time"
+
+// Rules are all that meet the scenarios, ours first.
+var Rules = []struct {
+	Name string
+	New  func(sc *Scenario, seed uint64) Rule
+}{
+	{"ours", func(sc *Scenario, _ uint64) Rule { return Ours(sc) }},
+	{"origin", func(*Scenario, uint64) Rule { return newOrigin() }},
+	{"gradient2", func(sc *Scenario, _ uint64) Rule { return newGradient2(sc.MaxInFlight) }},
+	{"aimd", func(sc *Scenario, _ uint64) Rule { return newAIMD(sc.MaxInFlight) }},
+	{"static", func(*Scenario, uint64) Rule { return newStatic() }},
+	{"retry", func(_ *Scenario, seed uint64) Rule { return newRetryLoop(seed) }},
+}
+
+// origin is the rule that the contract came with: 10 requests a minute, half as
+// many more each 30 s; at a 429 it lets what is under way finish, waits 60 s
+// and goes on with 75 %.
+type origin struct {
+	perMinute float64
+	raisedAt  time.Time
+	due       time.Time
+	inFlight  int
+	draining  bool
+	until     time.Time
+}
+
+const (
+	originStart = 10
+	originRaise = 1.5
+	originEvery = 30 * time.Second
+	originWait  = 60 * time.Second
+	originCut   = 0.75
+)
+
+func newOrigin() *origin { return &origin{perMinute: originStart, raisedAt: epoch, due: epoch} }
+
+func (o *origin) Permit(now time.Time, _ Request) (bool, time.Time) {
+	if o.draining {
+		return false, time.Time{}
+	}
+	if now.Before(o.until) {
+		return false, o.until
+	}
+	for now.Sub(o.raisedAt) >= originEvery {
+		o.perMinute *= originRaise
+		o.raisedAt = o.raisedAt.Add(originEvery)
+	}
+	return !now.Before(o.due), o.due
+}
+
+func (o *origin) Sent(now time.Time, _ Request) {
+	o.inFlight++
+	if o.due.Before(now.Add(-time.Second)) {
+		o.due = now // no burst after a wait
+	}
+	o.due = o.due.Add(time.Duration(float64(minute) / o.perMinute))
+}
+
+func (o *origin) Answered(now time.Time, a Answer) {
+	o.inFlight--
+	if a.Status == 429 {
+		o.draining = true
+	}
+	if o.draining && o.inFlight == 0 {
+		o.draining = false
+		o.perMinute *= originCut
+		o.until = now.Add(originWait)
+		o.raisedAt, o.due = o.until, o.until
+	}
+}
+
+// aimd is additive increase, multiplicative decrease of the requests under way:
+// begins at 10, never below 5, halved at a refusal, one more after each round
+// of answers. Refusals of what was sent before the last cut cut no more.
+type aimd struct {
+	limit, most float64
+	inFlight    int
+	cutAt       time.Time
+}
+
+const (
+	aimdStart = 10
+	aimdFloor = 5
+	aimdCut   = 0.5
+)
+
+func newAIMD(most int) *aimd { return &aimd{limit: aimdStart, most: float64(most)} }
+
+func (c *aimd) Permit(time.Time, Request) (bool, time.Time) {
+	return float64(c.inFlight+1) <= c.limit, time.Time{}
+}
+
+func (c *aimd) Sent(time.Time, Request) { c.inFlight++ }
+
+func (c *aimd) Answered(now time.Time, a Answer) {
+	c.inFlight--
+	switch {
+	case a.Status != 429:
+		c.limit = min(c.most, c.limit+1/c.limit)
+	case a.SentAt.After(c.cutAt):
+		c.limit = max(aimdFloor, c.limit*aimdCut)
+		c.cutAt = now
+	}
+}

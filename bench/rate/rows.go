@@ -1,0 +1,186 @@
+package rate
+
+import (
+	"math"
+	"time"
+)
+
+// Row is one line of the table: what is measured, in which scenarios, and what
+// must be reached.
+type Row struct {
+	ID, Title string
+	Column    Headers // Silent or Told
+	Scenarios []Scenario
+	// Of is the figure of a run, and the bar it is held against.
+	Of func(r *Run) (value, bar float64)
+	// Lower tells that a value must not exceed its bar; else it must reach it.
+	Lower bool
+	// Slack is how far beyond its bar the worst seed may be; NaN: it is only
+	// shown.
+	Slack float64
+	// Needs is what the rule must be able to say.
+	NeedsBound bool
+}
+
+// Met tells whether a value is within its bar and the slack.
+func (row *Row) Met(value, bar, slack float64) bool {
+	if row.Lower {
+		return value <= bar+slack+grain
+	}
+	return value >= bar-slack-grain
+}
+
+// Rows are all rows of the table in their order.
+func Rows() []Row {
+	var rows []Row
+	for _, column := range []Headers{Told, Silent} {
+		rows = append(rows, coldRows(column)...)
+		rows = append(rows, changeRows(column)...)
+		rows = append(rows, tokenRow(column), boundRow(column))
+	}
+	return append(rows, latencyRows()...)
+}
+
+const shareSlack = 0.10
+
+// pick is one of two by the column.
+func pick(column Headers, told, silent float64) float64 {
+	if column == Told {
+		return told
+	}
+	return silent
+}
+
+// stubborn is a bucket that holds one request and counts refusals.
+func (sc *Scenario) stubborn() bool {
+	return sc.Counted && (sc.Kind == Plain || sc.Kind == Bucket && sc.Depth == 0)
+}
+
+func coldRows(column Headers) []Row {
+	scenarios := cold(column)
+	bar := func(sc *Scenario, told, silent, stubborn float64) float64 {
+		if column == Silent && sc.stubborn() {
+			return stubborn
+		}
+		return pick(column, told, silent)
+	}
+	return []Row{
+		{
+			ID: "first", Title: "answers in the first 10 minutes ÷ oracle's", Column: column, Scenarios: scenarios, Slack: shareSlack,
+			Of: func(r *Run) (float64, float64) {
+				return r.Share(0, tenMinutes), bar(r.Scenario, 0.98, 0.93, 0.90)
+			},
+		},
+		{
+			ID: "second", Title: "answers in the second 10 minutes ÷ oracle's", Column: column, Scenarios: scenarios, Slack: shareSlack,
+			Of: func(r *Run) (float64, float64) {
+				return r.Share(tenMinutes, 2*tenMinutes), bar(r.Scenario, 0.99, 0.97, 0.95)
+			},
+		},
+		{
+			ID: "refused1", Title: "refusals in the first 10 minutes", Column: column, Scenarios: scenarios, Lower: true, Slack: math.NaN(),
+			Of: func(r *Run) (float64, float64) {
+				answers := float64(r.Answers(0, tenMinutes)) / 1000
+				return float64(r.Refusals(0, tenMinutes)), pick(column, 2+answers, 20+10*answers)
+			},
+		},
+		{
+			ID: "refused2", Title: "refusals in the second 10 minutes", Column: column, Scenarios: scenarios, Lower: true, Slack: math.NaN(),
+			Of: func(r *Run) (float64, float64) {
+				answers := float64(r.Answers(tenMinutes, 2*tenMinutes)) / 1000
+				return float64(r.Refusals(tenMinutes, 2*tenMinutes)), max(1, answers*bar(r.Scenario, 1, 10, 15))
+			},
+		},
+	}
+}
+
+func changeRows(column Headers) []Row {
+	return []Row{
+		{
+			ID: "raise", Title: "seconds to 95 % of a limit raised tenfold", Column: column, Scenarios: changing(column, 10), Lower: true, Slack: math.NaN(),
+			Of: func(r *Run) (float64, float64) {
+				sc := r.Scenario
+				bar := 5 + sc.Latency.Seconds()
+				if column == Silent {
+					bar = max(60, 18000/sc.RPM)
+				}
+				if sc.window() {
+					bar = (2*minute + 30*time.Second).Seconds()
+				}
+				return r.RaiseTime().Seconds(), bar
+			},
+		},
+		{
+			ID: "fall", Title: "seconds until calm after a fall to a tenth", Column: column, Scenarios: changing(column, 0.1), Lower: true, Slack: math.NaN(),
+			Of: func(r *Run) (float64, float64) {
+				sc := r.Scenario
+				bar := 1 + sc.Latency.Seconds()
+				if column == Silent {
+					bar = 10
+					if sc.Depth == time.Second || sc.Counted {
+						bar = 15
+					}
+				}
+				if sc.window() {
+					bar = (r.WindowEdge - r.ChangedAt).Seconds()
+				}
+				return r.CalmTime().Seconds(), bar
+			},
+		},
+		{
+			ID: "probes", Title: "probes refused until the window's end after a fall", Column: column, Lower: true, Slack: math.NaN(),
+			Scenarios: only(changing(column, 0.1), (*Scenario).window),
+			Of:        func(r *Run) (float64, float64) { return float64(r.Probes()), 8 },
+		},
+	}
+}
+
+func tokenRow(column Headers) Row {
+	return Row{
+		ID: "tokens", Title: "tokens charged ÷ limit, heavy-tailed lengths", Column: column, Scenarios: tokenBound(column), Slack: shareSlack,
+		Of: func(r *Run) (float64, float64) { return r.TokenShare(), pick(column, 0.97, 0.90) },
+	}
+}
+
+func boundRow(column Headers) Row {
+	row := Row{
+		ID: "bound", Title: "bound_by right, share of time", Column: column, NeedsBound: true, Slack: shareSlack,
+		Scenarios: bounded(column),
+		Of: func(r *Run) (float64, float64) {
+			if column == Silent {
+				return r.BoundShare(2 * minute), 0.90
+			}
+			return r.BoundShare(0), 0.95
+		},
+	}
+	return row
+}
+
+func latencyRows() []Row {
+	scenarios := latencyOnly()
+	return []Row{
+		{
+			ID: "throughput", Title: "latency-only server: throughput ÷ best", Column: Silent, Scenarios: scenarios, Slack: shareSlack,
+			Of: func(r *Run) (float64, float64) {
+				best := BestPoint(r.Scenario)
+				return float64(r.Answers(0, r.Scenario.Length)) / r.Scenario.Length.Seconds() / best.PerSecond, 0.95
+			},
+		},
+		{
+			ID: "p99", Title: "latency-only server: p99 latency ÷ that at the best point", Column: Silent, Scenarios: scenarios, Lower: true, Slack: shareSlack,
+			Of: func(r *Run) (float64, float64) {
+				return r.LatencyP99().Seconds() / BestPoint(r.Scenario).P99.Seconds(), 1.3
+			},
+		},
+	}
+}
+
+func only(scenarios []Scenario, keep func(*Scenario) bool) []Scenario {
+	var kept []Scenario
+	for i := range scenarios {
+		if keep(&scenarios[i]) {
+			kept = append(kept, scenarios[i])
+		}
+	}
+	return kept
+}
