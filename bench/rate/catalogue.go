@@ -58,6 +58,9 @@ func cold(column Headers) []Scenario {
 	return all
 }
 
+// changeLength leaves 6 minutes at least after the change.
+const changeLength = 12 * minute
+
 // changing are the scenarios in which the limit changes.
 func changing(column Headers, factor float64) []Scenario {
 	latencies := []time.Duration{50 * time.Millisecond, time.Second, 10 * time.Second}
@@ -70,6 +73,7 @@ func changing(column Headers, factor float64) []Scenario {
 		for k, rpm := range from {
 			sc := base(l, rpm, column)
 			sc.Change = Change{At: 5 * minute, Factor: factor}
+			sc.Length = changeLength
 			sc.Latency = latencies[(i+k)%3]
 			sc.RetryAfter = (i+k)%2 == 1
 			if rpm*max(1, factor)/60*sc.Latency.Seconds() > DefaultInFlight/2 {
@@ -95,6 +99,33 @@ func tokenBound(column Headers) []Scenario {
 					sc.RPM, sc.Depth = 2*rpm, time.Second
 				}
 				all = append(all, sc)
+			}
+		}
+	}
+	return all
+}
+
+// besideTenant are the scenarios with a second tenant.
+func besideTenant(column Headers) []Scenario {
+	var all []Scenario
+	for i, l := range laws {
+		for k, rpm := range []float64{600, 6000} {
+			sc := base(l, rpm, column)
+			sc.Tenant = true
+			sc.RetryAfter = (i+k)%2 == 1
+			all = append(all, sc)
+		}
+	}
+	return all
+}
+
+// lying are the scenarios with headers that are not true.
+func lying() []Scenario {
+	var all []Scenario
+	for _, l := range []law{{Bucket, time.Second, false}, {Bucket, minute, true}, {Fixed, 0, false}, {Sliding, 0, true}} {
+		for _, lie := range []Headers{TenTimes, ATenth, AlwaysFull, AlwaysEmpty, ForeignLimit, WrongReset} {
+			for _, rpm := range []float64{300, 3000} {
+				all = append(all, base(l, rpm, lie))
 			}
 		}
 	}

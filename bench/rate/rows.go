@@ -18,8 +18,13 @@ type Row struct {
 	// Slack is how far beyond its bar the worst seed may be; NaN: it is only
 	// shown.
 	Slack float64
-	// Needs is what the rule must be able to say.
+	// Shown tells that the row has no bar.
+	Shown bool
+	// NeedsBound tells that only a rule that says what binds it has a figure.
 	NeedsBound bool
+	// Beside is the scenario that each is compared with: the value is then the
+	// difference. Nil: none.
+	Beside func(sc Scenario) Scenario
 }
 
 // Met tells whether a value is within its bar and the slack.
@@ -36,8 +41,11 @@ func Rows() []Row {
 	for _, column := range []Headers{Told, Silent} {
 		rows = append(rows, coldRows(column)...)
 		rows = append(rows, changeRows(column)...)
-		rows = append(rows, tokenRow(column), boundRow(column))
+		rows = append(rows, tokenRow(column))
+		rows = append(rows, tenantRows(column)...)
+		rows = append(rows, boundRow(column))
 	}
+	rows = append(rows, lyingRow())
 	return append(rows, latencyRows()...)
 }
 
@@ -139,6 +147,44 @@ func tokenRow(column Headers) Row {
 	return Row{
 		ID: "tokens", Title: "tokens charged ÷ limit, heavy-tailed lengths", Column: column, Scenarios: tokenBound(column), Slack: shareSlack,
 		Of: func(r *Run) (float64, float64) { return r.TokenShare(), pick(column, 0.97, 0.90) },
+	}
+}
+
+func tenantRows(column Headers) []Row {
+	of := func(r *Run) (float64, float64) {
+		return float64(r.Answers(0, r.Scenario.Length)) / r.Scenario.Length.Minutes() / BestRate(r.Scenario), pick(column, 0.95, 0.90)
+	}
+	shallow := func(sc *Scenario) bool {
+		return sc.Kind == Plain || sc.Kind == Bucket && sc.RPM/60*sc.Depth.Seconds() < 10
+	}
+	deep := func(sc *Scenario) bool { return !shallow(sc) }
+	return []Row{
+		{
+			ID: "tenant", Title: "beside a second tenant: answers ÷ the best constant rate's", Column: column, Slack: shareSlack,
+			Scenarios: only(besideTenant(column), deep), Of: of,
+		},
+		{
+			ID: "shallow", Title: "the same where fewer than 10 requests fit the bucket", Column: column, Slack: math.NaN(), Shown: true,
+			Scenarios: only(besideTenant(column), shallow), Of: of,
+		},
+		{
+			ID: "crowded", Title: "beside a second tenant: refusals per 1,000 answers", Column: column, Slack: math.NaN(), Shown: true, Lower: true,
+			Scenarios: besideTenant(column),
+			Of: func(r *Run) (float64, float64) {
+				return 1000 * float64(r.Refusals(0, r.Scenario.Length)) / float64(max(1, r.Answers(0, r.Scenario.Length))), 0
+			},
+		},
+	}
+}
+
+func lyingRow() Row {
+	return Row{
+		ID: "lying", Title: "lying headers: answers ÷ oracle's, less that of silence", Column: Told, Slack: shareSlack, Scenarios: lying(),
+		Beside: func(sc Scenario) Scenario {
+			sc.Headers = Silent
+			return sc
+		},
+		Of: func(r *Run) (float64, float64) { return min(1, r.Share(0, r.Scenario.Length)), -0.05 },
 	}
 }
 

@@ -82,6 +82,15 @@ func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
 					value, bar := rows[u.row].Of(run)
 					all[u.at].Values[t.seed] = Figure{seed, value, bar}
 				}
+				for _, u := range uses[t.sc.Name()] {
+					row := &rows[u.row]
+					if row.Beside == nil {
+						continue
+					}
+					beside := row.Beside(*t.sc)
+					value, _ := row.Of(lab.Run(&beside, newRule(&beside, seed), seed))
+					all[u.at].Values[t.seed].Value -= value
+				}
 			}
 		})
 	}
