@@ -1,25 +1,22 @@
 package rate
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // gradient2 limits the requests under way by latency, as Netflix published it
 // with concurrency-limits: the limit follows the ratio of a long average of the
-// latency to the newest, plus a queue of 4, smoothed by 0.2. A refusal says
-// nothing to it but that latency was short; the published rule takes a drop for
-// a reason to go on with the limit as it is.
+// latency to the newest, plus a queue of 4, smoothed by 0.2; from 20, within 20
+// and 200. A refusal is one more latency to it, a short one.
 type gradient2 struct {
-	limit, most float64
-	inFlight    int
-	long        float64 // seconds
-	samples     int
+	places
+	limit   float64
+	long    float64 // seconds
+	samples int
 }
 
 const (
 	gradientStart     = 20
 	gradientFloor     = 20
+	gradientMost      = 200
 	gradientQueue     = 4
 	gradientSmoothing = 0.2
 	gradientTolerance = 1.5
@@ -27,26 +24,21 @@ const (
 	gradientWarmup    = 10
 )
 
-func newGradient2(most int) *gradient2 { return &gradient2{limit: gradientStart, most: float64(most)} }
+func newGradient2() *gradient2 { return &gradient2{limit: gradientStart} }
 
-func (g *gradient2) Permit(time.Time, Request) (bool, time.Time) {
-	return float64(g.inFlight+1) <= g.limit, time.Time{}
+func (g *gradient2) Permit(now time.Time, _ Request) (bool, time.Time) {
+	return g.permit(now, g.limit)
 }
 
-func (g *gradient2) Sent(time.Time, Request) { g.inFlight++ }
+func (g *gradient2) Sent(time.Time, Request) { g.taken++ }
 
 func (g *gradient2) Answered(now time.Time, a Answer) {
-	inFlight := g.inFlight
-	g.inFlight--
-	if a.Status == 429 {
-		return
-	}
+	inFlight := g.taken
+	g.answered(now, a)
 	latency := now.Sub(a.SentAt).Seconds()
-	g.samples++
-	switch {
-	case g.samples <= gradientWarmup:
+	if g.samples++; g.samples <= gradientWarmup {
 		g.long += (latency - g.long) / float64(g.samples)
-	default:
+	} else {
 		g.long += (latency - g.long) * 2 / (gradientWindow + 1)
 	}
 	if g.long/latency > 2 {
@@ -58,5 +50,5 @@ func (g *gradient2) Answered(now time.Time, a Answer) {
 	gradient := max(0.5, min(1, gradientTolerance*g.long/latency))
 	next := g.limit*gradient + gradientQueue
 	next = g.limit*(1-gradientSmoothing) + next*gradientSmoothing
-	g.limit = math.Max(gradientFloor, math.Min(g.most, next))
+	g.limit = max(gradientFloor, min(gradientMost, next))
 }

@@ -1,18 +1,43 @@
 package rate
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
-// Rules are all that meet the scenarios, ours first.
-var Rules = []struct {
+// Named is a rule with its name.
+type Named struct {
 	Name string
-	New  func(sc *Scenario, seed uint64) Rule
-}{
+	New  NewRule
+}
+
+// rules are all that meet the scenarios, ours first.
+var rules = []Named{
 	{"ours", func(sc *Scenario, _ uint64) Rule { return Ours(sc) }},
 	{"origin", func(*Scenario, uint64) Rule { return newOrigin() }},
-	{"gradient2", func(sc *Scenario, _ uint64) Rule { return newGradient2(sc.MaxInFlight) }},
+	{"gradient2", func(*Scenario, uint64) Rule { return newGradient2() }},
 	{"aimd", func(sc *Scenario, _ uint64) Rule { return newAIMD(sc.MaxInFlight) }},
 	{"static", func(*Scenario, uint64) Rule { return newStatic() }},
 	{"retry", func(_ *Scenario, seed uint64) Rule { return newRetryLoop(seed) }},
+}
+
+// RulesNamed returns the rules of a list like "ours,aimd", and all of them for
+// an empty one.
+func RulesNamed(list string) ([]Named, error) {
+	if list == "" {
+		return rules, nil
+	}
+	var found []Named
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(rules, func(n Named) bool { return n.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no rule %q; there are ours, origin, gradient2, aimd, static and retry", name)
+		}
+		found = append(found, rules[i])
+	}
+	return found, nil
 }
 
 // origin is the rule that the contract came with: 10 requests a minute, half as
@@ -76,8 +101,8 @@ func (o *origin) Answered(now time.Time, a Answer) {
 // begins at 10, never below 5, halved at a refusal, one more after each round
 // of answers. Refusals of what was sent before the last cut cut no more.
 type aimd struct {
+	places
 	limit, most float64
-	inFlight    int
 	cutAt       time.Time
 }
 
@@ -89,14 +114,12 @@ const (
 
 func newAIMD(most int) *aimd { return &aimd{limit: aimdStart, most: float64(most)} }
 
-func (c *aimd) Permit(time.Time, Request) (bool, time.Time) {
-	return float64(c.inFlight+1) <= c.limit, time.Time{}
-}
+func (c *aimd) Permit(now time.Time, _ Request) (bool, time.Time) { return c.permit(now, c.limit) }
 
-func (c *aimd) Sent(time.Time, Request) { c.inFlight++ }
+func (c *aimd) Sent(time.Time, Request) { c.taken++ }
 
 func (c *aimd) Answered(now time.Time, a Answer) {
-	c.inFlight--
+	c.answered(now, a)
 	switch {
 	case a.Status != 429:
 		c.limit = min(c.most, c.limit+1/c.limit)

@@ -19,7 +19,7 @@ const (
 	ATenth       Headers = "says a tenth"      // limit and remaining are a tenth of the truth
 	AlwaysFull   Headers = "says full"         // remaining is always the limit
 	AlwaysEmpty  Headers = "says empty"        // remaining is always 0
-	ForeignLimit Headers = "says another's"    // the limit of something else: 1,000,000 a minute, none used
+	ForeignLimit Headers = "says another's"    // the limit of something else: 60,000 a minute, none used
 	WrongReset   Headers = "says reset at 0 s" // the limit is true, reset is always 0
 )
 

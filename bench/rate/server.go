@@ -127,7 +127,7 @@ func (s *server) state(l limiter, limit float64, now time.Duration) Stated {
 	case AlwaysEmpty:
 		return Stated{limit, 0, minute}
 	case ForeignLimit:
-		return Stated{1e6, 1e6, 0}
+		return Stated{60_000, 60_000, 0}
 	case WrongReset:
 		return Stated{limit, left, 0}
 	default:

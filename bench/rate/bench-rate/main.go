@@ -1,4 +1,6 @@
-// Command bench-rate runs the laboratory of bench/rate and prints its table.
+// Command bench-rate runs the laboratory of bench/rate: it prints the table of
+// all rows, says where another rule is better than ours, and draws a chart of
+// each scenario.
 package main
 
 import (
@@ -6,92 +8,112 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/promptforge/promptforge/bench/rate"
 )
 
-func main() {
-	var (
-		seeds     = flag.Int("seeds", 5, "seeds a scenario")
-		ruleName  = flag.String("rule", "ours", "the rule: ours, origin, gradient2, aimd, static, retry")
-		rowsLike  = flag.String("rows", ".", "only rows whose id and column match, like first/silent")
-		scenarios = flag.String("scenarios", ".", "only scenarios whose name matches")
-		each      = flag.Bool("each", false, "a line for each scenario")
-		failing   = flag.Bool("failing", false, "with -each: only scenarios that miss their bar")
-	)
-	flag.Parse()
-	rowRE, scRE := regexp.MustCompile(*rowsLike), regexp.MustCompile(*scenarios)
-
-	var rows []rate.Row
-	for _, row := range rate.Rows() {
-		if !rowRE.MatchString(row.ID + "/" + string(row.Column)) {
-			continue
-		}
-		var kept []rate.Scenario
-		for _, sc := range row.Scenarios {
-			if scRE.MatchString(sc.Name()) {
-				kept = append(kept, sc)
-			}
-		}
-		row.Scenarios = kept
-		rows = append(rows, row)
-	}
-	for _, rule := range rate.Rules {
-		if rule.Name != *ruleName {
-			continue
-		}
-		began := time.Now()
-		figures := rate.Measure(rows, rule.New, *seeds)
-		print(rows, figures, *each, *failing)
-		fmt.Printf("%s, %d seeds, %.1f s\n", rule.Name, *seeds, time.Since(began).Seconds())
-		return
-	}
-	fmt.Fprintln(os.Stderr, "there is no rule", *ruleName)
-	os.Exit(2)
+type options struct {
+	seeds, rivalSeeds int
+	rules             string
+	rows, scenarios   *regexp.Regexp
+	each, failing     bool
+	out               string
 }
 
-func print(rows []rate.Row, figures []rate.Figures, each, failing bool) {
-	for i := range rows {
-		row := &rows[i]
-		met, n := 0, 0
-		var low, worst rate.Figure
-		var lowAt, worstAt *rate.Scenario
-		beyond := func(f rate.Figure) float64 {
-			if row.Lower {
-				return f.Value - f.Bar
-			}
-			return f.Bar - f.Value
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-rate:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (o options, err error) {
+	flags := flag.NewFlagSet("bench-rate", flag.ContinueOnError)
+	flags.IntVar(&o.seeds, "seeds", 1000, "seeds a scenario for ours")
+	flags.IntVar(&o.rivalSeeds, "rival-seeds", 100, "seeds a scenario for the other rules")
+	flags.StringVar(&o.rules, "rules", "", "the rules, ours first (default: all)")
+	rows := flags.String("rows", ".", "only rows whose id and column match, like first/silent")
+	scenarios := flags.String("scenarios", ".", "only scenarios whose name matches")
+	flags.BoolVar(&o.each, "each", false, "a line for each scenario of the first rule, and nothing else")
+	flags.BoolVar(&o.failing, "failing", false, "like -each, but only scenarios that miss their bar")
+	flags.StringVar(&o.out, "out", "", "a folder for table.md, figures.json and the charts; none: only print")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.rows, err = regexp.Compile(*rows); err != nil {
+		return o, fmt.Errorf("-rows: %w", err)
+	}
+	if o.scenarios, err = regexp.Compile(*scenarios); err != nil {
+		return o, fmt.Errorf("-scenarios: %w", err)
+	}
+	if o.seeds < 1 || o.rivalSeeds < 1 {
+		return o, fmt.Errorf("-seeds and -rival-seeds are at least 1")
+	}
+	return o, nil
+}
+
+func run(args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	rules, err := rate.RulesNamed(o.rules)
+	if err != nil {
+		return err
+	}
+	rows := keep(rate.Rows(), o)
+	compared := keep(rate.DominanceRows(), o)
+	if o.each || o.failing {
+		figures := rate.Measure(rows, rules[0].New, o.seeds)
+		printEach(os.Stdout, rows, figures, o.failing)
+		return nil
+	}
+
+	var results []rate.Result
+	for i, rule := range rules {
+		seeds := o.rivalSeeds
+		if i == 0 {
+			seeds = o.seeds
 		}
-		for k := range figures {
-			f := &figures[k]
-			if f.Row != row {
-				continue
-			}
-			n++
-			median, bad := f.Median(), f.Worst()
-			ok := row.Met(median.Value, median.Bar, 0)
-			if ok {
-				met++
-			}
-			if lowAt == nil || beyond(median) > beyond(low) {
-				low, lowAt = median, f.Scenario
-			}
-			if worstAt == nil || beyond(bad) > beyond(worst) {
-				worst, worstAt = bad, f.Scenario
-			}
-			if each && !(failing && ok) {
-				mark := "  "
-				if !ok {
-					mark = "✗ "
-				}
-				fmt.Printf("  %s%-11s median %8.3f (bar %8.3f)  worst %8.3f (seed %d)  %s\n", mark, row.ID, median.Value, median.Bar, bad.Value, bad.Seed, f.Scenario.Name())
-			}
+		began := time.Now()
+		figures := rate.Measure(slices.Concat(rows, compared), rule.New, seeds)
+		results = append(results, rate.Result{Rule: rule.Name, Figures: figures})
+		fmt.Fprintf(os.Stderr, "%s: %d seeds in %v\n", rule.Name, seeds, time.Since(began).Round(time.Second))
+	}
+	var report strings.Builder
+	rate.Table(&report, rows, results)
+	fmt.Fprintf(&report, "\nSeeds: %d of ours, %d of each other rule. Of the other rules: the median over the scenarios, and in brackets how many reach the bar.\n\n", o.seeds, o.rivalSeeds)
+	rate.Notes(&report, rows, results[0])
+	for _, other := range results[1:] {
+		better := rate.Dominated(results[0], other)
+		fmt.Fprintf(&report, "\n%s is better in %d scenarios\n", other.Rule, len(better))
+		for _, b := range better {
+			fmt.Fprintln(&report, "-", b)
 		}
-		if n == 0 {
+	}
+	fmt.Print(report.String())
+	if o.out == "" {
+		return nil
+	}
+	return write(o.out, report.String(), slices.Concat(rows, compared), results)
+}
+
+// keep leaves the rows and scenarios that were asked for.
+func keep(rows []rate.Row, o options) []rate.Row {
+	var kept []rate.Row
+	for _, row := range rows {
+		if !o.rows.MatchString(row.ID + "/" + string(row.Column)) {
 			continue
 		}
-		fmt.Printf("%-8s %-10s %3d of %3d met; lowest median %.3f (bar %.3f) in %s; worst %.3f (seed %d) in %s\n",
-			row.Column, row.ID, met, n, low.Value, low.Bar, lowAt.Name(), worst.Value, worst.Seed, worstAt.Name())
+		row.Scenarios = slices.DeleteFunc(slices.Clone(row.Scenarios), func(sc rate.Scenario) bool {
+			return !o.scenarios.MatchString(sc.Name())
+		})
+		if len(row.Scenarios) > 0 {
+			kept = append(kept, row)
+		}
 	}
+	return kept
 }
