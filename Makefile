@@ -4,13 +4,15 @@ SHELL := /bin/bash
 
 GO       ?= go
 PROMPTS  ?= examples/prompts.jsonl
+SEEDS       ?= 1000
+RIVAL_SEEDS ?= 100
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long crash crash-long outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
+.PHONY: help build demo test test-long crash crash-long bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,9 @@ crash: ## Servers that are killed, disks whose power is cut, and each sync taken
 crash-long: ## The same with 1,000 kills, 400 schedules of cuts, 100 restarts and a million prompts
 	PROMPTFORGE_KILLS=1000 PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
 	PROMPTFORGE_CUTS=400 $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
+
+bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
+	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate
 
 outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
 	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify|TestDocs|TestRESTClient' ./e2e
@@ -96,4 +101,4 @@ fuzz: ## 10 s of each fuzz target (FUZZTIME=10m for more)
 	tools/fuzz.sh
 
 clean: ## Removes what was built
-	rm -rf bin demo-results .proto-deps
+	rm -rf bin demo-results bench-results .proto-deps

@@ -1,0 +1,87 @@
+package rate
+
+import (
+	"strings"
+	"testing"
+)
+
+// shortSeeds are few, so that the short form takes seconds, with the race
+// detector too.
+const shortSeeds = 1
+
+// short are scenarios that run quickly, some of each row.
+func short(sc *Scenario) bool {
+	switch {
+	case sc.Kind == Shared:
+		return sc.Places == 8
+	case sc.Kind == Concurrency:
+		return sc.Places == 8
+	case sc.TPM > 0:
+		return sc.RPM == 0
+	case sc.Change.Factor > 1:
+		return sc.RPM == 60 || sc.RPM == 300 && sc.Headers != Silent
+	case sc.Tenant || sc.Change.Factor > 0:
+		return sc.RPM == 600
+	default:
+		return sc.RPM == 300
+	}
+}
+
+// atLeast is how many scenarios of the short form reach their bar, by row and
+// column. It may only be raised.
+var atLeast = map[string]int{
+	"first/headers":     7,
+	"second/headers":    7,
+	"refused1/headers":  6,
+	"refused2/headers":  7,
+	"raise/headers":     0,
+	"raisewin/headers":  3,
+	"fall/headers":      7,
+	"probes/headers":    2,
+	"tokens/headers":    1,
+	"tenant/headers":    6,
+	"bound/headers":     10,
+	"first/silent":      2,
+	"second/silent":     3,
+	"refused1/silent":   4,
+	"refused2/silent":   8,
+	"raise/silent":      0,
+	"raisewin/silent":   1,
+	"fall/silent":       8,
+	"probes/silent":     2,
+	"tokens/silent":     1,
+	"tenant/silent":     6,
+	"bound/silent":      10,
+	"lying/headers":     14,
+	"throughput/silent": 2,
+	"p99/silent":        0,
+}
+
+// The table in small: whoever makes the rule worse hears of it here.
+func TestShortForm(t *testing.T) {
+	rows := Rows()
+	for i := range rows {
+		rows[i].Scenarios = only(rows[i].Scenarios, short)
+	}
+	ours := Result{"ours", Measure(rows, func(sc *Scenario, _ uint64) Rule { return Ours(sc) }, shortSeeds)}
+	for i := range rows {
+		row := &rows[i]
+		line := ours.Line(row)
+		if line == nil {
+			t.Errorf("%s, %s has no scenario in the short form", row.ID, row.Column)
+			continue
+		}
+		name := row.ID + "/" + string(row.Column)
+		if row.Shown {
+			continue
+		}
+		want, ok := atLeast[name]
+		if !ok || line.Met < want {
+			t.Errorf("%s: %d of %d scenarios reach their bar, want %d; the lowest, %s, has %.3f (bar %.3f)",
+				name, line.Met, line.Scenarios, want, line.LowestIn.Name(), line.Lowest.Value, line.Lowest.Bar)
+		}
+	}
+	var table strings.Builder
+	Table(&table, rows, []Result{ours})
+	t.Log("\n" + table.String())
+}
