@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -24,14 +25,15 @@ type options struct {
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-rate:", err)
 		os.Exit(1)
 	}
 }
 
-func parse(args []string) (o options, err error) {
+func parse(args []string, usage io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("bench-rate", flag.ContinueOnError)
+	flags.SetOutput(usage)
 	flags.IntVar(&o.seeds, "seeds", 1000, "seeds a scenario for ours")
 	flags.IntVar(&o.rivalSeeds, "rival-seeds", 100, "seeds a scenario for the other rules")
 	flags.StringVar(&o.rules, "rules", "", "the rules, ours first (default: all)")
@@ -55,8 +57,9 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-func run(args []string) error {
-	o, err := parse(args)
+// run prints the report to out and what it is at to log.
+func run(args []string, out, log io.Writer) error {
+	o, err := parse(args, log)
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func run(args []string) error {
 	compared := keep(rate.DominanceRows(), o)
 	if o.each || o.failing {
 		figures := rate.Measure(rows, rules[0].New, o.seeds)
-		printEach(os.Stdout, rows, figures, o.failing)
+		printEach(out, rows, figures, o.failing)
 		return nil
 	}
 
@@ -81,7 +84,7 @@ func run(args []string) error {
 		began := time.Now()
 		figures := rate.Measure(slices.Concat(rows, compared), rule.New, seeds)
 		results = append(results, rate.Result{Rule: rule.Name, Figures: figures})
-		fmt.Fprintf(os.Stderr, "%s: %d seeds in %v\n", rule.Name, seeds, time.Since(began).Round(time.Second))
+		fmt.Fprintf(log, "%s: %d seeds in %v\n", rule.Name, seeds, time.Since(began).Round(time.Second))
 	}
 	var report strings.Builder
 	rate.Table(&report, rows, results)
@@ -94,7 +97,7 @@ func run(args []string) error {
 			fmt.Fprintln(&report, "-", b)
 		}
 	}
-	fmt.Print(report.String())
+	fmt.Fprint(out, report.String())
 	if o.out == "" {
 		return nil
 	}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestWrongArguments(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-rows", "("}, "-rows"},
+		{[]string{"-scenarios", "("}, "-scenarios"},
+		{[]string{"-seeds", "0"}, "at least 1"},
+		{[]string{"-rules", "guess"}, "no rule"},
+		{[]string{"-nonsense"}, "nonsense"},
+	} {
+		if err := run(c.args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+}
+
+func TestFolderIsFilled(t *testing.T) {
+	out := t.TempDir()
+	args := []string{
+		"-seeds", "1", "-rival-seeds", "1", "-rules", "ours,origin", "-rows", "first/silent|answers|refusals",
+		"-scenarios", "^fixed, 60 rpm, .*1s, silent", "-out", out,
+	}
+	if err := run(args, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"table.md", "figures.json", "charts/fixed-60-rpm-retry-after-1s-silent.png", "charts/fixed-60-rpm-retry-after-1s-silent.csv"} {
+		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	file := filepath.Join(out, "table.md")
+	if err := run(append(args[:len(args)-1], file), io.Discard, io.Discard); err == nil {
+		t.Error("a file in place of the folder is no error")
+	}
+}
+
+func TestFileName(t *testing.T) {
+	if got, want := fileName("bucket of 1 s, 300 rpm, ×0.1, 1s, says another's"), "bucket-of-1-s-300-rpm-times-0.1-1s-says-anothers"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
