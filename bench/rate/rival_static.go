@@ -12,7 +12,6 @@ type static struct {
 	due       time.Time
 	probing   bool
 	until     time.Time
-	stepSent  int
 	lastRate  float64 // the rate of the last whole step
 }
 

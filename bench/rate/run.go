@@ -86,19 +86,17 @@ func (lab *Lab) Run(sc *Scenario, rule Rule, seed uint64) *Run {
 	for {
 		lab.send()
 		at, ok := lab.events.next()
-		if lab.wake > 0 && (!ok || lab.wake < at) {
-			at, ok = lab.wake, true
-			if at >= sc.Length {
-				break
-			}
-			lab.now = at
-			continue
+		due := ok && (lab.wake == 0 || at <= lab.wake)
+		if !due {
+			at = lab.wake
 		}
-		if !ok || at >= sc.Length {
+		if at == 0 || at >= sc.Length {
 			break
 		}
 		lab.now = at
-		lab.happen(lab.events.pop())
+		if due {
+			lab.happen(lab.events.pop())
+		}
 	}
 	lab.records = lab.run.Records
 	lab.run.Stalled = lab.inFlight == 0 && lab.wake == 0 && lab.pending == 0
