@@ -44,7 +44,7 @@ crash-long: ## The same with 1,000 kills, 400 schedules of cuts, 100 restarts an
 	PROMPTFORGE_CUTS=400 $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
 
 bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
-	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate
+	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate -doc docs/rate.md
 
 outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
 	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify|TestDocs|TestRESTClient' ./e2e

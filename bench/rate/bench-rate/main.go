@@ -21,7 +21,7 @@ type options struct {
 	rules             string
 	rows, scenarios   *regexp.Regexp
 	each, failing     bool
-	out               string
+	out, doc          string
 }
 
 func main() {
@@ -42,6 +42,7 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 	flags.BoolVar(&o.each, "each", false, "a line for each scenario of the first rule, and nothing else")
 	flags.BoolVar(&o.failing, "failing", false, "like -each, but only scenarios that miss their bar")
 	flags.StringVar(&o.out, "out", "", "a folder for table.md, figures.json and the charts; none: only print")
+	flags.StringVar(&o.doc, "doc", "", "a Markdown file whose figures are replaced; none: no file")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -88,7 +89,7 @@ func run(args []string, out, log io.Writer) error {
 	}
 	var report strings.Builder
 	rate.Table(&report, rows, results)
-	fmt.Fprintf(&report, "\nSeeds: %d of ours, %d of each other rule. Of the other rules: the median over the scenarios, and in brackets how many reach the bar.\n\n", o.seeds, o.rivalSeeds)
+	fmt.Fprintf(&report, "\nSeeds: %d of ours, %d of each other rule.%s\n\n", o.seeds, o.rivalSeeds, o.restricted())
 	rate.Notes(&report, rows, results[0])
 	for _, other := range results[1:] {
 		better := rate.Dominated(results[0], other)
@@ -98,10 +99,23 @@ func run(args []string, out, log io.Writer) error {
 		}
 	}
 	fmt.Fprint(out, report.String())
+	if o.doc != "" {
+		if err := writeDoc(o.doc, report.String()); err != nil {
+			return err
+		}
+	}
 	if o.out == "" {
 		return nil
 	}
 	return write(o.out, report.String(), slices.Concat(rows, compared), results)
+}
+
+// restricted says what was left out, so that nobody takes a part for the whole.
+func (o options) restricted() string {
+	if o.rows.String() == "." && o.scenarios.String() == "." {
+		return ""
+	}
+	return fmt.Sprintf(" Not everything was run: only rows that match `%s` and scenarios that match `%s`.", o.rows, o.scenarios)
 }
 
 // keep leaves the rows and scenarios that were asked for.

@@ -45,6 +45,43 @@ func TestFolderIsFilled(t *testing.T) {
 	}
 }
 
+func TestDocument(t *testing.T) {
+	doc := filepath.Join(t.TempDir(), "rate.md")
+	args := []string{"-seeds", "1", "-rules", "ours", "-rows", "first/silent", "-scenarios", "^fixed, 60 rpm, ", "-doc", doc}
+	if err := run(args, io.Discard, io.Discard); !os.IsNotExist(err) {
+		t.Errorf("no document: %v", err)
+	}
+	if err := os.WriteFile(doc, []byte("before\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "has no line") {
+		t.Errorf("a document without marks: %v", err)
+	}
+	if err := os.WriteFile(doc, []byte("before\n"+figuresBegin+"\nstale\n"+figuresEnd+"\nafter\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(args, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"before\n", "| answers in the first 10 minutes", figuresEnd + "\nafter\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "stale") {
+		t.Error("the old figures are still there")
+	}
+	for _, s := range shown {
+		if info, err := os.Stat(filepath.Join(filepath.Dir(doc), "rate", fileName(s.scenario)+".png")); err != nil || info.Size() > 80_000 {
+			t.Errorf("%s: %v", s.scenario, err)
+		}
+	}
+}
+
 func TestFileName(t *testing.T) {
 	if got, want := fileName("bucket of 1 s, 300 rpm, ×0.1, 1s, says another's"), "bucket-of-1-s-300-rpm-times-0.1-1s-says-anothers"; got != want {
 		t.Errorf("%q, want %q", got, want)
