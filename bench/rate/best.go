@@ -27,10 +27,14 @@ func BestPoint(sc *Scenario) Best {
 	var lab Lab
 	var points []Best
 	most := 0.0
-	for share := 0.5; share <= 2; share *= 1.05 {
+	// As long as enough answers take, after the first few.
+	scanned := *sc
+	begin := 5 * sc.Latency
+	scanned.Length = begin + bestAnswers*sc.Latency/time.Duration(sc.Places)
+	for share := 0.6; share <= 1.6; share *= 1.05 {
 		n := max(1, int(share*float64(sc.Places)))
-		run := lab.Run(sc, &constant{limit: n}, 0)
-		point := Best{n, float64(run.Answers(minute, sc.Length)) / (sc.Length - minute).Seconds(), run.LatencyP99()}
+		run := lab.Run(&scanned, &constant{limit: n}, 0)
+		point := Best{n, float64(run.Answers(begin, scanned.Length)) / (scanned.Length - begin).Seconds(), run.LatencyP99()}
 		points = append(points, point)
 		most = max(most, point.PerSecond)
 	}
@@ -44,6 +48,9 @@ func BestPoint(sc *Scenario) Best {
 }
 
 const (
+	// bestAnswers is how many answers a point of a scan has, about.
+	bestAnswers = 20_000
+
 	// bestSeeds is how many seeds the best constant rate is found with.
 	bestSeeds = 2
 	// bestRefused is how many refusals a thousand answers the best constant

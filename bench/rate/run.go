@@ -222,6 +222,9 @@ func (lab *Lab) happen(e event) {
 	case atClient:
 		lab.answer(int(e.slot))
 	case finished:
+		if lab.now != lab.planned {
+			return // an earlier look was planned since
+		}
 		lab.planned = 0
 		for {
 			slot, ok := lab.shared.finish(lab.now)
