@@ -137,5 +137,7 @@ var openAIVerdicts = []verdict{
 	{Terminal, job.CodeContextLength, faultOther, says(422, tooLong...)},
 	// As llama.cpp's server said it for a while.
 	{Terminal, job.CodeContextLength, faultOther, says(500, "exceed_context_size_error")},
+	// llama.cpp's server, of a model that cannot see or hear: no try mends it.
+	{Terminal, job.CodeInvalidRequest, faultOther, says(500, "image input is not supported", "audio input is not supported", "video input is not supported")},
 	{Terminal, job.CodeContentFiltered, faultOther, says(400, "content_filter", "content_policy_violation", "content management policy")},
 }

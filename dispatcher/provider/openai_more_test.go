@@ -43,6 +43,10 @@ func TestOpenAICompatibleClasses(t *testing.T) {
 		{"OpenRouter's model", 400, "", `{"error":{"message":"x/y is not a valid model ID","code":400}}`, Fatal, "server_error"},
 		// github.com/oobabooga/textgen/issues/7257
 		{"too long for llama.cpp", 400, "", `{"error":{"code":400,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":14429,"n_ctx":8192}}`, Terminal, "context_length_exceeded"},
+		// As llama.cpp's server of October 2026 answers.
+		{"too long for a newer llama.cpp", 400, "", `{"error":{"code":400,"message":"request (5432 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5432,"n_ctx":2048}}`, Terminal, "context_length_exceeded"},
+		{"an image for a llama.cpp that cannot see", 500, "", `{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}`, Terminal, "invalid_request"},
+		{"a schema that llama.cpp cannot read", 400, "", `{"error":{"code":400,"message":"Unable to generate parser for this template. Automatic parser generation failed: JSON schema error at #: unrecognized type nonsense","type":"invalid_request_error"}}`, Terminal, "invalid_request"},
 		// github.com/ggml-org/llama.cpp/pull/15780: the same with 500.
 		{"too long for an older llama.cpp", 500, "", `{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":1407,"n_ctx":256}}`, Terminal, "context_length_exceeded"},
 		// github.com/Gitlawb/openclaude/issues/353
