@@ -38,6 +38,7 @@ type bench struct {
 	keys    []provider.KeyRef
 	environ map[string]string
 	rpd     int           // its cap of a day
+	width   int           // its cap of requests at once; 0: none
 	idle    time.Duration // when idle lanes end; 0: as they do
 	// before sees each request; true: it has answered. It may be nil.
 	before func(http.ResponseWriter, *http.Request) bool
@@ -109,7 +110,7 @@ func (b *bench) settings() Settings {
 		keys, environ = []provider.KeyRef{{Env: "K"}}, map[string]string{"K": "k"}
 	}
 	registry, err := provider.NewRegistry(map[string]provider.Config{cmp.Or(b.configured, "sim"): {
-		BaseURL: b.provider.URL + "/v1", APIKeys: keys, RPD: b.rpd,
+		BaseURL: b.provider.URL + "/v1", APIKeys: keys, RPD: b.rpd, Concurrency: b.width,
 	}}, func(name string) string { return environ[name] })
 	if err != nil {
 		b.t.Fatal(err)

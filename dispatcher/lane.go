@@ -516,8 +516,10 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 	if l.hold == nil && l.blocked == "" && r.capped(now) {
 		p.BoundBy = string(rate.BoundCap)
 	}
-	if share := float64(max(1, len(l.shares))); p.CurrentRPM > 0 && left > 0 {
-		p.EstimatedCompletionAt = now.Add(time.Duration(float64(left) / (p.CurrentRPM / share) * float64(time.Minute)))
+	if l.hold != nil || l.blocked != "" {
+		r.trend.forget() // what was before it does not tell what is after it
+	} else if rest := r.trend.left(now, r.outcomes, left); rest > 0 {
+		p.EstimatedCompletionAt = now.Add(rest)
 	}
 	return p
 }

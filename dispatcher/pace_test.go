@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -20,6 +21,26 @@ func TestDispatcherTellsThePace(t *testing.T) {
 	})
 	if j.Settled() || j.Pace.HoldReason != "" {
 		t.Errorf("%s with %+v", j.Status, j.Pace)
+	}
+}
+
+// TestDispatcherTellsThePaceOfASlowServer: a server that answers nothing for a
+// long time is slow by the operator's cap, and nobody knows how long the rest
+// takes, however many requests left at once.
+func TestDispatcherTellsThePaceOfASlowServer(t *testing.T) {
+	b := newBench(t, simulator.Config{})
+	answer := make(chan struct{})
+	b.width = 2
+	b.before = func(http.ResponseWriter, *http.Request) bool { <-answer; return false }
+	b.start(nil)
+	id := b.submit("a", job.Job{}, prompts(6, "slow")...)
+	j := b.wait(id, func(j *job.Job) bool { return j.Pace.BoundBy == "cap" || j.Settled() })
+	if j.Settled() || j.Pace.CurrentRPM == 0 || !j.Pace.EstimatedCompletionAt.IsZero() {
+		t.Errorf("%s with %+v", j.Status, j.Pace)
+	}
+	close(answer)
+	if j := b.wait(id, (*job.Job).Settled); j.CompletedCount != 6 {
+		t.Errorf("%s with %d results", j.Status, j.CompletedCount)
 	}
 }
 

@@ -48,6 +48,8 @@ type run struct {
 	draining bool // final: nothing is sent any more
 	ending   bool // the last command for it was given
 
+	trend trend // of outcomes
+
 	// outcomes counts this run's, and refusedAlike how many of them were the
 	// same refusal from the first on.
 	outcomes     int

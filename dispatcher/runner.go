@@ -77,9 +77,10 @@ func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, g provider.
 // config is what the lane goes by now.
 func (r *laneRunner) config(set *Settings) laneConfig {
 	e := &r.group[0]
+	width := r.width()
 	return laneConfig{
 		RetryBase: set.RetryBase, MaxHold: set.MaxHold, MaxOutage: set.MaxOutage, RPD: e.RPD,
-		Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: r.width()},
+		Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: width, ConcurrencyCapped: width == e.Concurrency},
 	}
 }
 

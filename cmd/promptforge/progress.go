@@ -194,8 +194,10 @@ func (s snapshot) notes() []string {
 		add("%s", s.state)
 	case s.held != "":
 		notes = append(notes, s.hold())
-	case s.rate > 0:
-		add("%s/min", number(int64(s.rate+0.5)))
+	default:
+		if s.rate > 0 {
+			add("%s/min", number(int64(s.rate+0.5)))
+		}
 		if s.boundBy != "" {
 			add("bound by %s", s.boundBy)
 		}

@@ -15,6 +15,7 @@ func TestLines(t *testing.T) {
 	}{
 		{snapshot{state: "QUEUED", total: 10}, "0 of 10 done, QUEUED"},
 		{snapshot{state: "PROCESSING", total: 12345, done: 1234, failed: 2, rate: 600, boundBy: "rpm", tokens: 99999}, "1,234 of 12,345 done, 2 failed, 600/min, bound by rpm, 99,999 tokens, 18m31s left"},
+		{snapshot{state: "PROCESSING", total: 100, boundBy: "cap"}, "0 of 100 done, bound by cap"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, held: "The provider is down: no route."}, "3 of 10 done, held: The provider is down: no route"},
 		{snapshot{
 			state: "PROCESSING", total: 10, done: 3, held: "A day's quota is used up.",

@@ -328,9 +328,7 @@ func (r *running) snapshot() snapshot {
 		tokens:  j.PromptTokens + j.CompletionTokens,
 		stopped: r.p.ctx.Err() != nil,
 	}
-	if s.rate = r.meter.rate(time.Now(), s.done); s.rate == 0 {
-		s.rate = j.Pace.CurrentRPM
-	}
+	s.rate = r.meter.rate(time.Now(), s.done)
 	return s
 }
 

@@ -175,7 +175,9 @@ func (w *watcher) detail(s snapshot) snapshot {
 	}
 	s.boundBy, s.held, s.tokens = or(j.BoundBy), or(j.HoldReason), or(j.TokensUsed)
 	s.heldSince, s.heldUntil = timeOf(j.HeldSince), timeOf(j.HeldUntil)
-	if rpm := or(j.CurrentRPM); rpm > 0 {
+	// A watcher that has just come knows no rate of outcomes yet. Before the
+	// first one, what was sent is only what fits in at once.
+	if rpm := or(j.CurrentRPM); rpm > 0 && s.rate == 0 && s.done > 0 {
 		s.rate = float64(rpm)
 	}
 	return s

@@ -33,6 +33,9 @@ const (
 type Config struct {
 	RPM, TPM    int // the operator's caps; 0: none
 	Concurrency int // the most requests at once, at least 1
+	// ConcurrencyCapped tells that Concurrency is the operator's cap for this
+	// provider, not what the machine allows.
+	ConcurrencyCapped bool
 }
 
 // Controller says when a lane may send. One goroutine uses it.
@@ -246,6 +249,8 @@ func (c *Controller) pauseUntil(t time.Time) {
 
 func (c *Controller) windowBound() Bound {
 	switch {
+	case c.window.limit >= c.window.most && c.cfg.ConcurrencyCapped:
+		return BoundCap
 	case c.window.limit >= c.window.most:
 		return BoundMachine
 	case c.window.learning:

@@ -108,6 +108,23 @@ func TestControllerKeepsTheOperatorsCap(t *testing.T) {
 	}
 }
 
+// TestControllerTellsWhoseWidthBinds: a provider's own cap is the operator's
+// will, and any other width is what the machine allows.
+func TestControllerTellsWhoseWidthBinds(t *testing.T) {
+	for capped, want := range map[bool]Bound{true: BoundCap, false: BoundMachine} {
+		c := New(Config{Concurrency: 4, ConcurrencyCapped: capped}, nil, start)
+		for range 4 {
+			if ok, _ := c.Permit(start); !ok {
+				t.Fatal("refused within the width")
+			}
+			c.Sent(start, 1)
+		}
+		if ok, _ := c.Permit(start); ok || c.Snapshot(start).Bound != want {
+			t.Errorf("capped %t: a fifth leaves: %t, bound by %q, want %q", capped, ok, c.Snapshot(start).Bound, want)
+		}
+	}
+}
+
 func TestControllerStopsWideningWhenItOnlyGetsSlower(t *testing.T) {
 	// A server that does 100 requests a second however many are in flight.
 	c := New(Config{Concurrency: 4096}, nil, start)
