@@ -381,7 +381,8 @@ func TestRangeSkipsParts(t *testing.T) {
 	if err := d.CopyRange(ctx, &got, from, length); err != nil || !bytes.Equal(got.Bytes(), want[from:from+length]) {
 		t.Error(err)
 	}
-	if err := d.CopyRange(ctx, io.Discard, from, length+1); !errors.Is(err, storage.ErrNotFound) {
+	var damaged *files.DamagedError
+	if err := d.CopyRange(ctx, io.Discard, from, length+1); !errors.As(err, &damaged) {
 		t.Errorf("over a part that is gone: %v", err)
 	}
 }
@@ -604,6 +605,26 @@ func TestDeletedMeanwhile(t *testing.T) {
 	}
 	if err := d.CopyRange(ctx, io.Discard, 0, d.Size()); !errors.Is(err, storage.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// A part that the store lists and that is not on the disk is damage, and no job
+// that is not there.
+func TestMissingPart(t *testing.T) {
+	m := newMemory(t)
+	m.record(outcomes(1, 20)...)
+	m.seal()
+	d := m.open("results_part_001.jsonl", false)
+	if err := m.fs.Remove(ctx, m.parts[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *files.DamagedError
+	if err := d.CopyRange(ctx, io.Discard, 0, d.Size()); !errors.As(err, &damaged) || damaged.Name != m.parts[0].Name {
+		t.Errorf("%v", err)
+	}
+	m.parts = nil // erased
+	if err := d.CopyRange(ctx, io.Discard, 0, d.Size()); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -133,7 +133,7 @@ func (s *stream) fromPart() (*job.Outcome, error) {
 	if s.reader == nil {
 		var err error
 		if s.reader, err = files.OpenPart(s.ctx, s.files, *s.src.part); err != nil {
-			return nil, err
+			return nil, s.missing(err)
 		}
 		passed = s.offset + 1 - s.src.FirstOffset
 	} else if err := s.ctx.Err(); err != nil {
@@ -149,6 +149,24 @@ func (s *stream) fromPart() (*job.Outcome, error) {
 		return nil, s.tooShort(err)
 	}
 	return &s.last, nil
+}
+
+// missing tells a part that is gone with its job, which is erased, from one that
+// the store still lists, which is damage.
+func (s *stream) missing(err error) error {
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	parts, listErr := s.store.Parts(s.ctx, s.id)
+	if listErr != nil {
+		return listErr
+	}
+	for i := range parts {
+		if parts[i].Name == s.src.part.Name {
+			return &files.DamagedError{Name: s.src.part.Name, What: "it is not there"}
+		}
+	}
+	return err
 }
 
 // tooShort makes an error of a part that ends before the store says.
