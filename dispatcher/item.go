@@ -1,10 +1,12 @@
 package dispatcher
 
 import (
+	"bytes"
 	"container/heap"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
 )
 
 // item is a prompt between being read and being recorded.
@@ -32,13 +34,30 @@ type item struct {
 	notBefore time.Time // while waiting for a retry
 	seq       uint64    // the order of those that may leave at the same time
 
-	estimate int // tokens, as reckoned when it was sent
-	sentAt   time.Time
-	probe    bool // it is out to test a held lane
+	estimate int         // tokens, as reckoned when it was sent
+	ticket   rate.Ticket // of its last sending
+	probe    bool        // it is out to test a held lane
 
 	key        int // the credential that it was sent with
 	generation int // and the set of credentials
 	client     *provider.Client
+}
+
+// maxTokens is the max_tokens of a line; 0: it has none. Whether the line is
+// usable was seen before.
+func maxTokens(raw []byte) int {
+	const field = `"max_tokens"`
+	// In a string of the line its quotes are escaped.
+	_, rest, ok := bytes.Cut(raw, []byte(field))
+	if !ok {
+		return 0
+	}
+	rest = bytes.TrimLeft(rest, " \t:")
+	n := 0
+	for len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' && n < 1e8 {
+		n, rest = 10*n+int(rest[0]-'0'), rest[1:]
+	}
+	return n
 }
 
 // retries holds the items that wait for another try, the earliest first.

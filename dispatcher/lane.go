@@ -177,9 +177,9 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 		v = rate.Failed
 	}
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: v, SentAt: it.sentAt, Estimate: it.estimate, Tokens: a.Tokens(),
+		Verdict: v, Ticket: it.ticket, Bytes: len(it.raw), Tokens: a.Tokens(),
 		RetryAfter: a.RetryAfter, Limits: a.Limits,
-	}, len(it.raw))
+	})
 	// A prompt that is too large for the limit is refused for itself, not for
 	// the rate: that request counts.
 	if refusal := a.Class == provider.SlowDown || a.Class == provider.UsedUp; !refusal {
@@ -202,7 +202,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 
 // unsent ends a prompt that the dialect cannot say: nothing left.
 func (l *lane) unsent(now time.Time, it *item, a *provider.Answer, p *job.Prompt, wasProbe bool) {
-	l.ctl.Unsent(now, it.estimate)
+	l.ctl.Unsent(now, it.ticket)
 	it.run.account.requests.Add(-1)
 	l.today.sent = max(0, l.today.sent-1)
 	l.keys.untold(now, it.key)
@@ -460,13 +460,13 @@ func (l *lane) send(now time.Time) time.Time {
 func (l *lane) leaves(now time.Time, it *item) {
 	r := it.run
 	r.pop(it)
-	it.sentAt, it.estimate = now, l.ctl.Estimate(len(it.raw))
+	it.estimate = l.ctl.Estimate(len(it.raw), maxTokens(it.raw))
 	it.key, it.generation = l.keys.pick(now), l.keys.generation
 	l.today.sent++
 	if it != l.trial || !it.drained {
 		l.leftAt = now
 	}
-	l.ctl.Sent(now, it.estimate)
+	it.ticket = l.ctl.Sent(now, it.estimate)
 	r.requests.Take(now, 1)
 	r.tokens.Take(now, float64(it.estimate))
 	l.shares.take(r, it.estimate)

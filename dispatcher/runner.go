@@ -67,7 +67,9 @@ func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, g provider.
 		learned = &kept.Rate
 	}
 	set := d.settings.Load()
-	r.lane = newLane(r.config(set), learned, kept.Succeeded, d.slots, seed.Sum64(), now)
+	cfg := r.config(set)
+	cfg.Rate.Seed = seed.Sum64()
+	r.lane = newLane(cfg, learned, kept.Succeeded, d.slots, seed.Sum64(), now)
 	r.lane.renewKeys(now, len(g))
 	r.lane.remember(now, &kept)
 	r.connect(set)

@@ -9,7 +9,7 @@ import (
 // controller makes the dispatcher's own rate.Controller a Rule.
 type controller struct {
 	*rate.Controller
-	estimates []int // by slot
+	tickets []rate.Ticket // by slot
 }
 
 // Ours is the rule of the dispatcher, as it would begin in the scenario.
@@ -22,26 +22,29 @@ func (c *controller) Permit(now time.Time, _ Request) (bool, time.Time) {
 }
 
 func (c *controller) Sent(now time.Time, r Request) {
-	for len(c.estimates) <= r.Slot {
-		c.estimates = append(c.estimates, 0)
+	for len(c.tickets) <= r.Slot {
+		c.tickets = append(c.tickets, rate.Ticket{})
 	}
-	c.estimates[r.Slot] = c.Estimate(r.Bytes)
-	c.Controller.Sent(now, c.estimates[r.Slot])
+	c.tickets[r.Slot] = c.Controller.Sent(now, c.Estimate(r.Bytes, r.MaxTokens))
 }
 
 func (c *controller) Answered(now time.Time, a Answer) {
 	f := rate.Feedback{
-		Verdict: rate.Accepted, SentAt: a.SentAt, Estimate: c.estimates[a.Slot], Tokens: a.Tokens,
-		RetryAfter: a.RetryAfter,
+		Verdict: rate.Accepted, Ticket: c.tickets[a.Slot], Bytes: a.Bytes, Tokens: a.Tokens, RetryAfter: a.RetryAfter,
 		Limits: rate.Limits{
 			RequestsPerMinute: a.RequestLimit.Limit, TokensPerMinute: a.TokenLimit.Limit,
 			NoneLeft: a.RequestLimit.Limit > 0 && a.RequestLimit.Remaining < 1,
+			Requests: budget(a.RequestLimit), Tokens: budget(a.TokenLimit),
 		},
 	}
 	if a.Status == 429 {
 		f.Verdict = rate.Refused
 	}
-	c.Controller.Answered(now, f, a.Bytes)
+	c.Controller.Answered(now, f)
+}
+
+func budget(s Stated) rate.Budget {
+	return rate.Budget{Known: s.Limit > 0, Left: s.Remaining, Reset: s.Reset}
 }
 
 // Bound is what binds it.

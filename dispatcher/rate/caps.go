@@ -2,10 +2,13 @@ package rate
 
 import "time"
 
-// SetCaps goes by other bounds from now on. What was learned stays.
+// SetCaps replaces the operator's caps. What was learned stays.
 func (c *Controller) SetCaps(now time.Time, cfg Config) {
+	seed := c.cfg.Seed
 	c.cfg = cfg
+	c.cfg.Seed = seed
 	c.window.most = float64(max(1, cfg.Concurrency))
 	c.window.limit = min(c.window.limit, c.window.most)
-	c.setRates(now)
+	c.capRequests.SetRate(now, float64(cfg.RPM))
+	c.capTokens.SetRate(now, float64(cfg.TPM))
 }

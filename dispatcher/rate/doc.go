@@ -1,10 +1,32 @@
-// Package rate decides how fast a lane may send. It is pure: time is an
-// argument, and nothing here starts a goroutine or reads a clock, so that the
-// same decisions can be replayed in virtual time.
+// Package rate decides how fast a lane may send, and learns how fast a provider
+// truly lets it. It is pure: time is an argument, and nothing here starts a
+// goroutine or reads a clock, so that the same decisions can be replayed in
+// virtual time. What it remembers does not grow with the requests.
 //
-// A Controller obeys, in this order: the caps of the operator and the caller,
-// what the provider says in its headers, and, where it says nothing, a plain
-// additive increase: more requests at once until the first refusal or until
-// more at once only makes each slower, then the rate at which answers were
-// accepted, raised gently.
+// A Controller obeys, in this order: the caps of the operator (Pacer), what the
+// provider says of its limits (told for requests, tokens for tokens), and, where
+// it says nothing, what a learner has made out:
+//
+//   - A ramp doubles the rate until the first refusal (growth.go). The answer is
+//     not waited for: a request counts as accepted when no refusal came in one
+//     and a half times a refusal's own time.
+//   - Then the provider is shut, and one probe at a time asks when it opens, at
+//     doubling gaps (closure.go). A bucket opens within a known time of what it
+//     accepted before; what stays shut for twice that is a window of a minute,
+//     whose count was just measured, and is left alone until its minute is over
+//     (minute.go).
+//   - At a refusal a bucket is empty, whatever its depth, so what it accepts
+//     until the next one is its rate. Only where it overflowed in between does
+//     the depth matter: each span is replayed under every depth, and the depth
+//     under which the spans agree is believed (replay.go). A climb makes spans
+//     that differ until one explanation is left (lessons.go).
+//   - A cruise then paces evenly at the rate, which fits every kind of limiter,
+//     and after a while goes beyond it by 1, 2, 4 % and so on until it is
+//     refused: that sharpens the rate, or finds that the limit was raised. A
+//     refused probe after a wait that should have been enough tells of a fall.
+//   - Refusals that come at the same number of requests at once, whatever the
+//     rate, and never beyond it, are a limit of requests at once (places.go).
+//
+// Where nothing is ever refused the requests at once are limited instead, by
+// steps that are held against latency (window.go).
 package rate

@@ -34,45 +34,24 @@ const (
 	Failed                  // it said nothing about the rate: an outage, a reset
 )
 
+// Ticket is what Sent gives for a request. Whoever sent it keeps it and gives
+// it back with Answered or Unsent.
+type Ticket struct {
+	at       float64 // when it left, in seconds of the Controller's life
+	number   int64   // requests that left before it
+	open     int     // requests under way that were not known to be refused, itself left out
+	estimate float64 // its own tokens
+}
+
+// Estimate is how many tokens were reckoned with at Sent.
+func (t Ticket) Estimate() int { return int(t.estimate) }
+
 // Feedback is an answer as the Controller sees it.
 type Feedback struct {
 	Verdict    Verdict
-	SentAt     time.Time
-	Estimate   int           // the tokens that were reckoned with at Sent
+	Ticket     Ticket
+	Bytes      int           // the prompt's size as given to Estimate
 	Tokens     int           // the tokens it really took; 0: not known
 	RetryAfter time.Duration // with Refused: what the provider asked for; 0: nothing
 	Limits     Limits
-}
-
-// Snapshot is what a Controller knows.
-type Snapshot struct {
-	RPM, TPM    float64 // learned from headers or refusals; 0: not known
-	Concurrency float64 // learned from refusals or latency; 0: not known
-	CurrentRPM  float64 // requests sent in the last 10 s, as a minute's rate
-	Bound       Bound
-}
-
-// Bound is what makes a lane as slow as it is.
-type Bound string
-
-// The bounds, named as in docs/api.md.
-const (
-	BoundLearning    Bound = "learning"
-	BoundRPM         Bound = "rpm"
-	BoundTPM         Bound = "tpm"
-	BoundConcurrency Bound = "concurrency"
-	BoundCap         Bound = "cap"
-	BoundShare       Bound = "share"
-	BoundHold        Bound = "hold"
-	BoundMachine     Bound = "machine"
-)
-
-// Learned is what survives a restart.
-type Learned struct {
-	RPM         float64 `json:"rpm,omitempty"`
-	TPM         float64 `json:"tpm,omitempty"`
-	Concurrency float64 `json:"concurrency,omitempty"`
-	// TokensPerByte is how many tokens a byte of a prompt's line came to,
-	// answer included.
-	TokensPerByte float64 `json:"tokens_per_byte,omitempty"`
 }

@@ -6,11 +6,21 @@ import "time"
 // by a millisecond or more; without slack that time would be lost each time.
 const slack = 50 * time.Millisecond
 
+// An even Pacer saves up less than a unit, so that a bucket of one request
+// accepts what it lets pass, or evenSlack where that is more: no timer wakes
+// more evenly than that.
+const (
+	almostOne = 0.9
+	evenSlack = 4 * time.Millisecond
+)
+
 // Pacer lets units (requests, or tokens) pass evenly at a rate. Its zero value
 // lets everything pass.
 type Pacer struct {
 	perSecond float64 // 0: no limit
 	balance   float64 // units that may pass now; negative is debt
+	even      bool    // saves up no whole unit, so that no two pass at once
+	room      float64 // units that may be saved up at least, so that what is given back is not lost
 	at        time.Time
 }
 
@@ -54,7 +64,19 @@ func (p *Pacer) Drain(now time.Time) {
 	p.balance = min(p.balance, 0)
 }
 
-func (p *Pacer) depth() float64 { return p.perSecond * slack.Seconds() }
+// Begin sets a rate and what is saved up, or owed where balance is negative.
+func (p *Pacer) Begin(now time.Time, perMinute, balance float64) {
+	p.perSecond = max(0, perMinute/60)
+	p.balance, p.at = min(balance, 0), now
+}
+
+func (p *Pacer) depth() float64 {
+	saved := p.perSecond * slack.Seconds()
+	if p.even {
+		saved = min(saved, max(almostOne, p.perSecond*evenSlack.Seconds()))
+	}
+	return max(p.room, saved)
+}
 
 func (p *Pacer) settle(now time.Time) {
 	if elapsed := now.Sub(p.at).Seconds(); elapsed > 0 && !p.at.IsZero() {

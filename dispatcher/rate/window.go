@@ -1,106 +1,133 @@
 package rate
 
-import "time"
+import "math"
 
-// Where the window begins and what it may do.
 const (
 	startConcurrency = 8
 	minConcurrency   = 1
-	minRound         = 16
-	// Latencies have long tails: the throughput of fewer answers proves nothing.
-	proof = 64
-	// A window that is wider times as wide as when it was last looked at must
-	// bring at least worth of the answers that the added width would bring if
-	// each took as long as before, or the width is of no use.
-	wider = 1.5
-	worth = 0.5
-	// plateau is how long a window that was of no use wider stays as it is;
-	// then it is tried again.
-	plateau = 30 * time.Second
+	// A step multiplies the window: by slowStep where answers take slowLatency
+	// seconds or more, since an overloaded server then takes long to recover.
+	fastStep    = 4.0
+	slowStep    = 2.0
+	slowLatency = 0.5
+	fineStep    = 1.25
+	// A measurement has so many answers at least, as many as the window is wide
+	// up to measureMost, and a standard error of the logarithm within
+	// measureError.
+	measureLeast = 16
+	measureMost  = 256
+	measureError = 0.1
+	fineError    = 0.05
+	// useless is how much of a step's widening latency may take up. With all of
+	// it more at once only wait longer.
+	useless = 0.5
+	// plateau is for how many seconds, and restWidths times the window in
+	// answers, a window that was of no use wider stays; then it is tried again.
+	plateau    = 30.0
+	restWidths = 8
+	// slower is how much longer answers may take than when the window was found
+	// before it is made narrower.
+	slower = 1.5
 )
 
-// window is how many requests may be under way at once: doubled each round
-// until something speaks against it, then one more each round trip. What
-// speaks against it is a refusal, or that more at once bring no more answers a
-// second; that answers take long does not, since long answers do.
+// window is how many requests may be under way at once, where no limit of
+// requests a minute is known. It is made wider in steps, and at each step the
+// latency of the requests that left at it is held against the step before:
+// where it grows nearly as much as the window did, the server is full. That
+// answers take long in itself says nothing.
 type window struct {
 	limit    float64
 	most     float64
-	learning bool // still doubling
+	learning bool // nothing spoke against a wider one yet
+	used     bool // it held somebody back in this measurement
 
-	// A round is the answers to twice as many requests as the window was wide
-	// at its beginning, or minRound.
-	roundSize  int
-	roundCount int
-	roundAt    time.Time
-	roundUsed  bool    // the window held somebody back in the round
-	roundLimit float64 // the window at its beginning
-
-	proven     float64   // the width when it was last looked at; 0: not yet
-	throughput float64   // answers a second at that width
-	doubted    bool      // the round before brought no gain; one more decides
-	until      time.Time // it does not grow before
+	from     int64 // the measurement's first request
+	count    int
+	sum, sq  float64 // of the latencies' logarithms
+	before   float64 // the window of the measurement before; 0: none
+	latency  float64 // and its mean logarithm
+	fine     bool
+	restTill float64
+	restMore int
 }
 
-func newWindow(most int, now time.Time) window {
-	limit := min(startConcurrency, float64(most))
-	w := window{limit: limit, most: float64(most), learning: true}
-	w.beginRound(now)
-	return w
-}
-
-func (w *window) beginRound(now time.Time) {
-	w.roundSize, w.roundCount, w.roundAt, w.roundUsed = max(minRound, 2*int(w.limit)), 0, now, false
-	w.roundLimit = w.limit
+func newWindow(most int) window {
+	return window{limit: min(startConcurrency, float64(most)), most: float64(most), learning: true}
 }
 
 // full tells that the window held somebody back; one that nobody fills has
 // proved nothing, and grows no further.
-func (w *window) full() { w.roundUsed = true }
+func (w *window) full() { w.used = true }
 
-// accepted widens the window after an answer.
-func (w *window) accepted(now time.Time) {
-	w.roundCount++
-	if w.roundCount >= w.roundSize {
-		w.endRound(now)
-	}
-	if !w.until.IsZero() && now.After(w.until) {
-		w.learning, w.until = true, time.Time{}
-	}
-	switch {
-	case !w.roundUsed || w.doubted || !w.until.IsZero():
-	case w.learning:
-		w.limit = min(w.limit+1, 2*w.roundLimit)
-	default:
-		w.limit += 1 / w.limit
-	}
-	w.limit = min(w.limit, w.most)
-}
-
-func (w *window) endRound(now time.Time) {
-	defer w.beginRound(now)
-	elapsed := now.Sub(w.roundAt).Seconds()
-	if !w.roundUsed || elapsed <= 0 || w.roundCount < proof {
+// accepted measures an answer. next is the number of the request that leaves
+// next.
+func (w *window) accepted(t float64, k Ticket, next int64) {
+	if k.number < w.from {
 		return
 	}
-	throughput := float64(w.roundCount) / elapsed
-	switch {
-	case w.proven == 0 || w.limit < w.proven:
-		w.proven, w.throughput, w.doubted = w.limit, throughput, false
-	case w.limit < w.proven*wider:
-	case throughput >= w.throughput*(1+worth*(w.limit/w.proven-1)):
-		w.proven, w.throughput, w.doubted = w.limit, throughput, false
-	case !w.doubted:
-		w.doubted = true
-	default:
-		w.limit, w.proven = w.proven, 0
-		w.learning, w.doubted, w.until = false, false, now.Add(plateau)
+	l := math.Log(max(t-k.at, 1e-4))
+	w.count++
+	w.sum += l
+	w.sq += l * l
+	n := float64(w.count)
+	if n < max(measureLeast, min(w.limit, measureMost)) {
+		return
 	}
+	mean := w.sum / n
+	spread := math.Sqrt(max(0, w.sq/n-mean*mean))
+	err := measureError
+	if w.fine {
+		err = fineError
+	}
+	if spread > err*math.Sqrt(n) {
+		return
+	}
+	w.measured(t, mean)
+	w.from, w.count, w.sum, w.sq, w.used = next, 0, 0, 0, false
 }
 
-// refused narrows the window.
-func (w *window) refused() {
-	w.learning = false
-	w.limit = max(minConcurrency, w.limit*0.7)
-	w.proven, w.doubted = 0, false
+// measured decides after a measurement.
+func (w *window) measured(t, mean float64) {
+	switch {
+	case !w.used:
+		return
+	case w.before == 0:
+		w.before, w.latency = w.limit, mean
+	case w.limit > w.before*1.01:
+		if grown := mean - w.latency; grown > useless*math.Log(w.limit/w.before) {
+			// What it answered, at the latency of the narrower window, is how
+			// many are of use.
+			w.limit = min(w.limit, max(w.before, w.limit*math.Exp(-grown)))
+			w.learning, w.restTill, w.restMore = false, t+plateau, restWidths
+			w.fine = true
+			return
+		}
+		// In fine steps the reference stays, lest many small losses add up.
+		if !w.fine {
+			w.before, w.latency = w.limit, mean
+		}
+	default:
+		if mean-w.latency > math.Log(slower) && !w.learning {
+			w.limit = max(minConcurrency, w.limit*math.Exp(w.latency-mean))
+			w.before = 0
+			return
+		}
+		w.latency += (mean - w.latency) / 4
+	}
+	if w.restMore--; t < w.restTill || w.restMore > 0 {
+		return
+	}
+	step := fastStep
+	switch {
+	case w.fine:
+		step = fineStep
+	case math.Exp(mean) >= slowLatency:
+		step = slowStep
+	}
+	w.limit = min(w.most, max(w.limit+1, w.limit*step))
+}
+
+// restart begins again with one request at once.
+func (w *window) restart(next int64) {
+	*w = window{limit: minConcurrency, most: w.most, learning: true, from: next}
 }

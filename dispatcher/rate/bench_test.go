@@ -1,0 +1,25 @@
+package rate
+
+import (
+	"testing"
+	"time"
+)
+
+// BenchmarkController is what a request costs at ten thousand a second.
+func BenchmarkController(b *testing.B) {
+	c := New(Config{Concurrency: 4096}, nil, start)
+	now := start
+	b.ReportAllocs()
+	for b.Loop() {
+		for {
+			ok, _ := c.Permit(now)
+			if ok {
+				break
+			}
+			now = now.Add(100 * time.Microsecond)
+		}
+		k := c.Sent(now, c.Estimate(100, 0))
+		now = now.Add(100 * time.Microsecond)
+		c.Answered(now, Feedback{Ticket: k, Bytes: 100, Tokens: 50})
+	}
+}

@@ -1,0 +1,98 @@
+package rate
+
+import "math"
+
+const (
+	// rampStart is the first rate, a second: a refusal comes back before many
+	// more have left. It doubles in rampDouble seconds; what is then refused
+	// until the first refusal is known is a few per cent of what was accepted.
+	rampStart  = 16.0
+	rampDouble = 0.9
+	// A provider that answers faster than that, and never refused, is met
+	// faster: with rampAtOnce requests at once, doubled in the time of rampAnswers
+	// answers of rampFastest or more.
+	rampFastest = 0.02
+	rampAtOnce  = 8
+	rampAnswers = 3
+
+	// regainDouble is in how many seconds a lane comes back from half of what it
+	// knew.
+	regainDouble = 10.0
+	// slowest is the least rate, a second: one request a minute.
+	slowest = 1.0 / 60
+
+	// A cruise begins below the limit and reaches it after so many requests, or
+	// seconds. Each refusal at its end is one in more than a hundred.
+	cruiseRequests = 120.0
+	cruiseSeconds  = 18.0
+	below          = 0.01
+	// Then it exceeds the limit by below, and twice as much in so many requests,
+	// or seconds: a limit that was raised tenfold is found in ten such steps. A
+	// window is probed more slowly, since what exceeds it is refused only at the
+	// minute's end.
+	probeRequests = 12.0
+	probeSeconds  = 2.0
+	windowSeconds = 6.0
+	windowFlat    = 100.0
+	// windowFlat is the most seconds within a window's count: a raise is to be
+	// found in two windows and a half.
+	//
+	// A window by the clock lets twice its count pass within 60 s.
+	beyondWindow = 2.1
+)
+
+// current is the rate that is paced at, a second.
+func (l *learner) current() float64 { return l.after(l.grown) }
+
+// after is the rate when the pace has held requests back for so long.
+func (l *learner) after(grown float64) float64 {
+	switch l.phase {
+	case ramp:
+		if l.told.rate > 0 {
+			return min(l.base*math.Exp2(min(grown/min(toldDouble, l.double), 60)), l.told.rate*toldShare)
+		}
+		return l.base * math.Exp2(min(grown/l.double, 60))
+	case regain:
+		return min(l.base*math.Exp2(min(grown/regainDouble, 60)), l.target)
+	case climb:
+		return l.base * math.Pow(l.factor, grown/l.step)
+	case cruise:
+		return l.base * (1 + l.excess(grown))
+	default:
+		return l.base
+	}
+}
+
+// excess is by how much of the rate a cruise is beyond it.
+func (l *learner) excess(grown float64) float64 {
+	if l.told.rate > 0 {
+		return l.told.excess(grown)
+	}
+	flat := l.flat()
+	if grown < flat {
+		return -below * (1 - grown/flat)
+	}
+	step := max(probeRequests/l.base, probeSeconds)
+	if l.kind == kindWindow {
+		step = windowSeconds
+	}
+	return below * (math.Exp2(min((grown-flat)/step, 30)) - 1)
+}
+
+// beyond tells whether a cruise accepted so much that the limit must have risen.
+func (l *learner) beyond(t float64) bool {
+	if l.kind == kindWindow {
+		l.minute.advance(t)
+		return l.minute.sum.requests > beyondWindow*60*l.rate+5
+	}
+	return l.excess(l.grown) >= 1
+}
+
+// flat is for how many seconds a cruise stays within the limit.
+func (l *learner) flat() float64 {
+	flat := max(cruiseRequests/l.base, cruiseSeconds)
+	if l.kind == kindWindow {
+		flat = min(flat, windowFlat)
+	}
+	return flat
+}

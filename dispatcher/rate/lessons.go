@@ -1,0 +1,211 @@
+package rate
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// spanSpread is the standard error of a span's count; each refusal before it
+	// that may have been debt adds half a request.
+	spanSpread = 1.5
+	debtSpread = 0.5
+
+	// A climb is over when all explanations agree to settled after a span of
+	// settledCount, or after so many stages. A stage begins a little below the lowest and takes about six steps
+	// to the highest.
+	settled      = 1.06
+	settledCount = 8
+	mostStages   = 4
+	climbBelow   = 0.97
+	climbAbove   = 1.1
+	climbSteps   = 6
+	stepSeconds  = 0.4
+	stepCount    = 3
+	// stepFeedback of a refusal's time is the least step, lest much is sent
+	// before the first refusal is known.
+	stepFeedback = 1.5
+	// disagree is by how much explanations must differ to end a cruise.
+	disagree = 1.2
+
+	// A span that shows less than this share of the rate tells of a fall.
+	fellShare = 0.7
+	// earlyCount is how few requests before a refusal say little of the rate but
+	// that it is too high; it is then cut by earlyCut, twice as much each time.
+	earlyCount  = 30
+	earlyCut    = 0.02
+	earlyInARow = 3
+	// A refusal in a known window is at its count if it is within countNear of
+	// it, or of the one before within countAgain.
+	countNear  = 0.03
+	countAgain = 0.02
+	// leastWindow is the smallest count that is taken for a window's.
+	leastWindow = 8
+
+	// So many refused probes mean that a bucket's rate, or a window's count, is
+	// not what it was.
+	probesFell   = 2
+	probesClimb  = 3
+	probesWindow = 6
+)
+
+// close begins a closure with its first refusal.
+func (l *learner) close(t float64, k Ticket, retryAfter float64) {
+	s := l.spanTo(k)
+	full := l.busy >= fullShare*s.seconds
+	grown := max(0, l.grown-(t-k.at))
+	top := l.after(grown)
+	l.closure = closure{from: l.phase, at: t, sentAt: k.at, refused: 1, span: s, top: top, counted: l.minute.sum.requests, notBefore: t + retryAfter, gap: 1, lastSent: t}
+	most := 0.0
+	switch {
+	case l.told.rate > 0:
+		l.doubt(k)
+		l.phase, l.since = closed, l.lastSent+1
+		l.closure.rho = top
+		l.debt = 0
+		return
+	case s.count > 0 && full:
+		e := l.trace.explain(k.at, s.count, top, spanSpread+debtSpread*l.debt)
+		l.belief.add(e)
+		most = e.rates[0]
+	}
+	l.debt = 0
+	switch l.phase {
+	case ramp:
+		// Whatever was known is exceeded.
+		l.kind, l.rate = kindUnknown, max(l.rate, s.rate())
+		l.belief.forgetAllBut(1)
+		if c := l.minute.sum.requests; c < s.count {
+			l.closure.span = span{c, minuteSeconds}
+		}
+	case climb:
+		l.narrow(s)
+	case cruise:
+		l.learn(s, top, grown, most, full)
+	}
+	l.closure.rho = top
+	l.phase, l.since = closed, l.lastSent+1
+}
+
+// narrow takes what a climb brought.
+func (l *learner) narrow(s span) {
+	best, low, high := l.belief.rate()
+	if s.count < 2 {
+		// It tells nothing but that this is too fast.
+		l.base = max(l.base/2, 0.5/max(s.seconds, l.feedback))
+		l.step = l.leastStep()
+		return
+	}
+	if best == 0 {
+		best, low, high = s.rate(), s.rate(), max(s.rate(), l.closure.top)
+	}
+	if high <= settled*low && s.count >= settledCount || l.stage >= mostStages {
+		l.settle(best)
+		return
+	}
+	l.stage++
+	if l.stage > 2 {
+		// From the middle on the explanations differ in what they expect.
+		low = math.Sqrt(low * high)
+	}
+	l.base = low * climbBelow
+	l.step = l.leastStep()
+	l.factor = math.Pow(climbAbove*high/low, 1.0/climbSteps)
+}
+
+func (l *learner) leastStep() float64 {
+	return max(stepSeconds, stepCount/l.base, stepFeedback*l.feedback)
+}
+
+// settle ends the climb: the rate is known.
+func (l *learner) settle(rate float64) {
+	l.rate, l.stage, l.sure = rate, 0, true
+}
+
+// learn takes what a cruise brought.
+func (l *learner) learn(s span, top, grown, most float64, full bool) {
+	if l.kind == kindWindow {
+		c := l.minute.sum.requests
+		n := 60 * l.rate
+		if c < n || c <= (1+countNear)*n || math.Abs(c-l.counted) < countAgain*c {
+			l.rate = c / 60
+		}
+		if l.counted = c; c < leastWindow {
+			l.kind, l.closure.fell = kindUnknown, true
+			l.rate = max(l.rate, slowest)
+		}
+		return
+	}
+	early := grown < l.flat()/2
+	switch {
+	case !full:
+	case l.tried > 0 && s.count < 3:
+		// What was waited would have been enough at the known rate.
+		l.closure.fell = true
+	case most > 0 && most*(1+2/(s.count+1)) < fellShare*l.rate:
+		l.closure.fell = true
+	case early && s.count < earlyCount:
+		l.rate = min(l.rate, top) * (1 - earlyCut*math.Exp2(l.early))
+		l.early = min(l.early+1, earlyInARow)
+		return
+	default:
+		best, low, high := l.belief.rate()
+		if high > disagree*low {
+			l.stage = 1
+			l.narrow(s)
+			l.closure.from = climb
+			return
+		}
+		l.rate = min(best, top)
+	}
+	l.early = 0
+}
+
+// open ends a closure: the probe was accepted.
+func (l *learner) open(now time.Time, t float64) {
+	c := &l.closure
+	l.reopen()
+	l.waiting, l.tried = false, c.probes
+	l.pace.Begin(now, 60*l.base, -1+(t-c.probeAt)*l.base)
+}
+
+// reopen decides how it goes on after a closure.
+func (l *learner) reopen() {
+	c := &l.closure
+	gap := max(c.probeAt-l.mark.at, 1e-3)
+	low := 0.5 / gap
+	if c.from != cruise {
+		low = max(low, c.span.count/(60+c.span.seconds))
+	}
+	switch {
+	case c.from == regain && c.probes < probesFell:
+		l.regain()
+	case l.told.rate > 0 && c.from == ramp:
+		l.begin(ramp, c.top/2)
+	case l.told.rate > 0:
+		l.begin(cruise, l.told.rate*toldShare)
+	case l.kind == kindWindow && c.probes < probesWindow:
+		l.begin(cruise, l.rate)
+	case c.from == climb && c.probes < probesClimb && l.stage == 0:
+		l.kind = kindBucket
+		l.begin(cruise, l.rate)
+	case c.from == climb && c.probes < probesClimb:
+		l.begin(climb, l.base)
+	case c.from == cruise && c.probes < probesFell && !c.fell:
+		l.begin(cruise, l.rate)
+	default:
+		if c.from == ramp && l.rate > 0 {
+			low = max(low, c.top/4)
+		}
+		l.kind, l.stage, l.factor = kindUnknown, 1, 2
+		l.sure = l.sure && c.from == ramp
+		if c.fell && c.span.count > 0 {
+			low, l.factor = max(low, 0.9*c.span.rate()), 1.3
+		}
+		if c.from != ramp {
+			l.belief.forget()
+		}
+		l.begin(climb, min(low, c.top/2))
+		l.step = max(rampDouble, 2/l.base, stepFeedback*l.feedback)
+	}
+}

@@ -1,0 +1,50 @@
+package rate
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// liar is a bucket that names another limit than its own.
+func liar(c *Controller, rpm, says float64, span time.Duration) (accepted, refused int) {
+	b := &bucket{perSecond: rpm / 60, depth: max(1, rpm/60), level: 1}
+	rng := rand.New(rand.NewPCG(1, 1))
+	return driveWith(c, span, func() time.Duration { return time.Duration(float64(time.Second) * math.Exp(0.4*rng.NormFloat64())) }, func(now time.Time) (bool, Feedback) {
+		ok, f := b.ask(now)
+		f.Limits = Limits{RequestsPerMinute: says, Requests: Budget{Known: true, Left: says, Reset: 0}}
+		return ok, f
+	})
+}
+
+func TestToldTooMuchIsNotBelieved(t *testing.T) {
+	for _, says := range []float64{6000, 1e6} {
+		c := New(Config{Concurrency: 4096}, nil, start)
+		accepted, refused := liar(c, 600, says, 10*time.Minute)
+		if accepted < 5400 || refused > 120 {
+			t.Errorf("600 a minute that says %v: %d accepted, %d refused in ten minutes", says, accepted, refused)
+		}
+		if s := c.Snapshot(start.Add(10 * time.Minute)); s.RPM < 540 || s.RPM > 660 {
+			t.Errorf("it says that it learned %v", s.RPM)
+		}
+	}
+}
+
+func TestToldTooLittleIsNotBelieved(t *testing.T) {
+	c := New(Config{Concurrency: 4096}, nil, start)
+	if accepted, _ := liar(c, 6000, 600, 10*time.Minute); accepted < 50_000 {
+		t.Errorf("6000 a minute that says 600: %d accepted in ten minutes", accepted)
+	}
+}
+
+func TestToldIsFollowedAtOnce(t *testing.T) {
+	c := New(Config{Concurrency: 4096}, nil, start)
+	b := &bucket{perSecond: 10, depth: 10, level: 10, headers: true, quick: true}
+	drive(c, b, 5*time.Minute, time.Second)
+	b.perSecond, b.depth = 100, 100
+	accepted, refused := driveFrom(c, b, start.Add(5*time.Minute), time.Minute, time.Second)
+	if accepted < 5700 || refused > 1 {
+		t.Errorf("after a raise from 600 to 6000: %d accepted, %d refused in a minute", accepted, refused)
+	}
+}
