@@ -31,7 +31,11 @@ type whole struct {
 // call does a request and decodes its JSON answer.
 func call(t *testing.T, req *http.Request, want int, into any) {
 	t.Helper()
-	res, err := (&http.Client{Transport: apicheck.Transport(t, http.DefaultTransport)}).Do(req)
+	client := http.DefaultClient
+	if !strings.HasPrefix(req.URL.Path, "/_") { // those are the simulator's
+		client = &http.Client{Transport: apicheck.Transport(t, http.DefaultTransport)}
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
