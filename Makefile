@@ -12,7 +12,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long crash crash-long bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
+.PHONY: help build demo test test-long crash power crash-long bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,10 @@ test-long: sdk crash-long ## The long forms: a million prompts, more of everythi
 # Kills need nothing but Go; power cuts need Linux with /dev/fuse, and root or fusermount3.
 CUTS := -tags power -run 'TestPowerSchedules|TestEverySyncIsNeeded'
 
-crash: ## Servers that are killed, disks whose power is cut, and each sync taken away in turn
+crash: ## Servers that are killed at random instants
 	PROMPTFORGE_KILLS=100 $(GO) test -v -count=1 -timeout 5m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
+
+power: ## Disks whose power is cut, and each sync taken away in turn (not part of check: see docs/architecture.md)
 	$(GO) test -count=1 -timeout 1m -tags power ./e2e/powerfs
 	PROMPTFORGE_CUTS=40 $(GO) test -v -count=1 -timeout 10m $(CUTS) ./e2e
 
