@@ -184,7 +184,7 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 	s.play(ctx, c, reached, done)
 	fired := reached()
 	s.env = plain
-	if err := s.died(); err != nil {
+	if err := s.died(s.now); err != nil {
 		return err
 	}
 	if fired && c.lost && (c.action == "error" || c.action == "enospc") {
