@@ -131,7 +131,7 @@ func (w *world) ours(t *testing.T, dialect, line string) (provider.Answer, bool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := provider.NewClient(registry.Groups(dialect)[0], provider.ClientConfig{InFlight: 1, Timeout: timeout, Model: models[dialect]})
+	client := provider.NewClient(registry.Groups(dialect)[0][0], provider.ClientConfig{InFlight: 1, Timeout: timeout, Model: models[dialect]})
 	defer client.Close()
 	return client.Send(t.Context(), prompt)
 }
