@@ -37,13 +37,12 @@ CUTS := -tags power -run 'TestPowerSchedules|TestEverySyncIsNeeded'
 crash: ## Servers that are killed at random instants
 	PROMPTFORGE_KILLS=100 $(GO) test -v -count=1 -timeout 5m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
 
-power: ## Disks whose power is cut, and each sync taken away in turn (not part of check: see docs/architecture.md)
+power: ## Disks whose power is cut, and each sync taken away in turn (PROMPTFORGE_CUTS; not part of check: see docs/architecture.md)
 	$(GO) test -count=1 -timeout 1m -tags power ./e2e/powerfs
-	PROMPTFORGE_CUTS=40 $(GO) test -v -count=1 -timeout 10m $(CUTS) ./e2e
+	PROMPTFORGE_CUTS=$${PROMPTFORGE_CUTS:-40} $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
 
-crash-long: ## The same with 1,000 kills, 400 schedules of cuts, 100 restarts and a million prompts
+crash-long: ## The same with 1,000 kills, 100 restarts and a million prompts
 	PROMPTFORGE_KILLS=1000 PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
-	PROMPTFORGE_CUTS=400 $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
 
 bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
 	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate -doc docs/rate.md
