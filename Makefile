@@ -12,7 +12,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long crash power crash-long bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
+.PHONY: help build demo test test-long crash power crash-long bench bench-live bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ crash-long: ## The same with 1,000 kills, 100 restarts and a million prompts
 bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
 	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate -doc docs/rate.md
 
+bench-live: ## The server against simulated providers whose limit it has to find, in real time (PROMPTFORGE_LONG=1 for all of it: 6 minutes)
+	$(GO) test -v -count=1 -timeout 12m -parallel 8 -tags live -run TestLivePace ./e2e
+
+bench: bench-rate ## All measurements in their long form
+	PROMPTFORGE_LONG=1 $(MAKE) bench-live
+
 outside: sdk ## The whole job by programs in other languages: curl, Python, the SDKs
 	PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 5m -tags outside -run 'TestCurl|TestPython|TestTypeScript|TestWebhooksVerify|TestDocs|TestRESTClient' ./e2e
 
@@ -68,16 +74,16 @@ sdk-conformance: ## The simulator and the dialects against the providers' offici
 	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
 
-check: test storms crash failpoints lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
+check: test storms crash failpoints bench-live lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...
-	$(LINT) run --build-tags power ./e2e/...
+	$(LINT) run --build-tags live,power ./e2e/...
 	$(LINT) fmt --diff ./...
 
 vet: ## go vet
 	$(GO) vet ./...
-	$(GO) vet -tags power,unsafe_nosync ./e2e/... ./internal/durable
+	$(GO) vet -tags live,power,unsafe_nosync ./e2e/... ./internal/durable
 
 arrows: ## That imports point one way
 	$(GO) test ./internal/arrows

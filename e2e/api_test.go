@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -71,6 +72,17 @@ func (d *deployment) submit(key, options, prompts string) (id string) {
 	return made.JobID
 }
 
+// initiated makes a job and returns its upload URL.
+func (d *deployment) initiated(key, options string) (id, upload string) {
+	d.t.Helper()
+	var made struct {
+		JobID     string `json:"job_id"`
+		UploadURL string `json:"upload_url"`
+	}
+	call(d.t, d.request("POST", "/v1/jobs/init", key, `{"provider":"openai","model":"gpt-4o-mini"`+options+`}`), 202, &made)
+	return made.JobID, made.UploadURL
+}
+
 func (d *deployment) job(key, id string) (j whole) {
 	d.t.Helper()
 	call(d.t, d.request("GET", "/v1/jobs/"+id, key, ""), 200, &j)
@@ -84,6 +96,20 @@ func (d *deployment) settled(key, id string) (j whole) {
 		return j.SettledAt != nil
 	})
 	return j
+}
+
+// end waits until a job is settled, longer than settled does and asking less.
+func (d *deployment) end(limit context.Context, key, id string) {
+	d.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for d.job(key, id).SettledAt == nil {
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			d.t.Fatalf("not settled in time: %+v", d.job(key, id))
+		}
+	}
 }
 
 // answers downloads a job's result files and returns each prompt's answer.
@@ -146,6 +172,7 @@ func jsonNumber(n int64) string {
 type stats struct {
 	Requests            int64 `json:"requests"`
 	Answered            int64 `json:"answered"`
+	RateLimited         int64 `json:"rate_limited"`
 	Aborted             int64 `json:"aborted"`
 	InFlight            int64 `json:"in_flight"`
 	Prompts             int64 `json:"prompts"`

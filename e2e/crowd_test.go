@@ -102,20 +102,6 @@ func TestCrowdOnARunningJob(t *testing.T) {
 	}
 }
 
-// end waits until a job is settled, longer than settled does and asking less.
-func (d *deployment) end(limit context.Context, key, id string) {
-	d.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for d.job(key, id).SettledAt == nil {
-		select {
-		case <-tick.C:
-		case <-limit.Done():
-			d.t.Fatalf("not settled in time: %+v", d.job(key, id))
-		}
-	}
-}
-
 // cpu is the processor time that the server, the provider and the test have
 // used.
 func (d *deployment) cpu() time.Duration {
@@ -157,17 +143,6 @@ func cpu(t *testing.T, pid int) time.Duration {
 	fmt.Sscan(fields[11], &user)
 	fmt.Sscan(fields[12], &system)
 	return time.Duration(user+system) * 10 * time.Millisecond
-}
-
-// initiated makes a job and returns its upload URL.
-func (d *deployment) initiated(key, options string) (id, upload string) {
-	d.t.Helper()
-	var made struct {
-		JobID     string `json:"job_id"`
-		UploadURL string `json:"upload_url"`
-	}
-	call(d.t, d.request("POST", "/v1/jobs/init", key, `{"provider":"openai","model":"gpt-4o-mini"`+options+`}`), 202, &made)
-	return made.JobID, made.UploadURL
 }
 
 // crowd is many clients on one job, and what they saw.
