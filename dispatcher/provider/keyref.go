@@ -37,6 +37,26 @@ func (ref *KeyRef) read(getenv func(string) string) (key, source string, err err
 	return key, source, nil
 }
 
+// remedy says what to do about references that all hold nothing.
+func remedy(unset []KeyRef) string {
+	var names, remedies []string
+	for _, ref := range unset {
+		if ref.Env != "" {
+			names = append(names, ref.Env)
+			continue
+		}
+		state := "which is not there"
+		if _, err := os.Stat(ref.File); err == nil {
+			state = "which is empty"
+		}
+		remedies = append(remedies, "write it into "+ref.File+", "+state)
+	}
+	if len(names) > 0 {
+		remedies = append(remedies, "set "+strings.Join(names, " or ")+" for the server")
+	}
+	return strings.Join(remedies, ", or ")
+}
+
 func readKeyFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxKeyFile {

@@ -96,14 +96,14 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		e.groups = []Group{{base}}
 		return nil
 	}
-	var unset []string
+	var unset []KeyRef
 	for i, ref := range cfg.APIKeys {
 		key, source, err := ref.read(getenv)
 		if err != nil {
 			return fmt.Errorf("providers.%s.api_keys[%d]%w", name, i, err)
 		}
 		if key == "" {
-			unset = append(unset, source)
+			unset = append(unset, ref)
 			continue
 		}
 		one := base
@@ -111,7 +111,7 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		e.put(one)
 	}
 	if len(e.groups) == 0 {
-		e.missing = "no credential is set; set " + strings.Join(unset, " or ") + " for the server"
+		e.missing = "no credential is set; " + remedy(unset)
 	}
 	return nil
 }

@@ -118,6 +118,22 @@ func TestRegistryBuiltIn(t *testing.T) {
 	}
 }
 
+// Files that hold no credential are named with what is the matter with them.
+func TestRegistryWithoutACredentialInFiles(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRegistry(map[string]Config{"x": {BaseURL: "https://x.example", APIKeys: []KeyRef{{File: empty}, {Env: "X"}, {File: empty + "2"}}}}, env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "no credential is set; write it into " + empty + ", which is empty, or write it into " + empty + "2, which is not there, or set X for the server."
+	if err := r.Offered("x", "m"); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A built-in provider in the file keeps what the file leaves out.
 func TestRegistryBuiltInInTheFile(t *testing.T) {
 	r, err := NewRegistry(map[string]Config{
@@ -176,7 +192,7 @@ func TestRegistryReadsCredentialsFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Offered("x", "m"); err == nil || !strings.Contains(err.Error(), "set "+name) {
+	if err := r.Offered("x", "m"); err == nil || !strings.Contains(err.Error(), name+", which is not there") {
 		t.Errorf("without the file it says %v", err)
 	}
 	var before Group
