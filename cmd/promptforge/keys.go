@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/server/admin"
+	"github.com/promptforge/promptforge/server/keys"
 )
 
 // keysCmd is for the operator: it works on the data folder itself, not over
@@ -44,8 +45,11 @@ func (c *keysCreateCmd) Help() string {
 
 // Run makes a key.
 func (c *keysCreateCmd) Run(p *program) error {
-	return c.with(true, func(keys admin.Keys) error {
-		plain, key, err := keys.CreateKey(p.ctx, c.Client)
+	if err := keys.CheckClient(c.Client); err != nil {
+		return err // before a folder is made for it
+	}
+	return c.with(true, func(kept admin.Keys) error {
+		plain, key, err := kept.CreateKey(p.ctx, c.Client)
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,16 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// A mistake leaves no folder behind.
+func TestKeysCreateChecksFirst(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	exec(t, nil, "keys", "create", "al ice", "--data-dir", dir).wantSentence(t, 1, "1 to 64 letters")
+	if there(dir) {
+		t.Error("the folder was made")
+	}
+}
+
 func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,6 +73,12 @@ func (c *serveCmd) Run(p *program) error {
 	var level slog.LevelVar
 	level.Set(slog.Level(c.LogLevel))
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: &level}))
+	if !there(filepath.Join(c.DataDir, storeName)) { // so that a mistake leaves no folder behind
+		err := server.Probe(server.Addr{Flag: "--http-addr", Addr: string(c.HTTPAddr)}, server.Addr{Flag: "--grpc-addr", Addr: string(c.GRPCAddr)}, server.Addr{Flag: "--admin-addr", Addr: string(c.AdminAddr)})
+		if err != nil {
+			return err
+		}
+	}
 	m, err := openMemory(c.DataDir, int(c.MaxActiveJobsPerClient))
 	if err != nil {
 		return err

@@ -69,9 +69,16 @@ func TestServeRefusesABusyPort(t *testing.T) {
 	}
 	defer l.Close()
 	busy := l.Addr().String()
+	used := t.TempDir()
+	exec(t, nil, "keys", "create", "a", "--data-dir", used).want(t, 0)
 	for _, flag := range []string{"--http-addr", "--grpc-addr", "--admin-addr"} {
-		args := []string{"serve", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", flag, busy}
-		exec(t, nil, args...).wantSentence(t, 1, flag+" "+busy, "address")
+		for _, dir := range []string{used, filepath.Join(t.TempDir(), "data")} {
+			args := []string{"serve", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", flag, busy}
+			exec(t, nil, args...).wantSentence(t, 1, flag+" "+busy, "address")
+			if dir != used && there(dir) {
+				t.Errorf("%s: the folder was made", flag)
+			}
+		}
 	}
 }
 
