@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,7 +85,25 @@ func (a *api) failed(req *http.Request, err error) error {
 	if errors.As(err, &op) && op.Op == "dial" {
 		return &unreachable{fmt.Sprintf("no server answers at %s (%s); start one with promptforge serve, or set PROMPTFORGE_URL", origin, op.Err)}
 	}
+	if why := misdirected(err); why != "" {
+		return fmt.Errorf("%s %s", origin, why)
+	}
 	return &unreachable{fmt.Sprintf("the connection to %s broke: %s", origin, err)}
+}
+
+// misdirected says why an address will never answer as a server of ours; ""
+// where it may. The standard library has no types for the first two.
+func misdirected(err error) string {
+	var untrusted *tls.CertificateVerificationError
+	switch text := err.Error(); {
+	case strings.Contains(text, "malformed HTTP response"):
+		return "does not speak HTTP; if it is the server's gRPC port, give the one for REST, which serve shows when it starts (8080 unless it was set)"
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "does not speak TLS; begin the URL with http://"
+	case errors.As(err, &untrusted):
+		return "has a certificate that is not trusted here (" + untrusted.Err.Error() + ")"
+	}
+	return ""
 }
 
 func refusal(req *http.Request, resp *http.Response) error {
@@ -96,9 +115,14 @@ func refusal(req *http.Request, resp *http.Response) error {
 	case req.Method == http.MethodHead: // has no body
 		said.Detail = "the server answered " + resp.Status
 	case json.Unmarshal(body, &said) != nil || said.Detail == "":
-		said.Detail = fmt.Sprintf("%s://%s answered %s, and not as a PromptForge server does", req.URL.Scheme, req.URL.Host, resp.Status)
+		said.Detail = notOurs(req) + " (it answered " + resp.Status + ")"
 	}
 	return &apiError{status: resp.StatusCode, detail: said.Detail}
+}
+
+// notOurs says that something answered, and what it sent is not our API.
+func notOurs(req *http.Request) string {
+	return fmt.Sprintf("what listens at %s://%s is no PromptForge server; set PROMPTFORGE_URL or --url to one", req.URL.Scheme, req.URL.Host)
 }
 
 // request makes a request with the API key.
@@ -166,7 +190,7 @@ func (a *api) answer(req *http.Request, out any) ([]byte, error) {
 		return text, nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return nil, fmt.Errorf("%s://%s did not answer as a PromptForge server does", req.URL.Scheme, req.URL.Host)
+		return nil, errors.New(notOurs(req))
 	}
 	return text, nil
 }
@@ -210,7 +234,12 @@ type wireJob struct {
 	CurrentRPM      *int64            `json:"current_rpm"`
 	BoundBy         *string           `json:"bound_by"`
 	EstimatedFinish *string           `json:"estimated_completion_at"`
+	ContinueFrom    *string           `json:"continue_from"`
 	Metadata        map[string]string `json:"metadata"`
+	WebhookURL      *string           `json:"webhook_url"`
+	WebhookState    *string           `json:"webhook_state"`
+	WebhookAttempts int64             `json:"webhook_attempts"`
+	WebhookError    *string           `json:"webhook_error"`
 }
 
 // job asks for the whole job.

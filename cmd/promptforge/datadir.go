@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/promptforge/promptforge/internal/durable"
 	"github.com/promptforge/promptforge/storage"
@@ -67,11 +68,25 @@ func makeFolder(dir string) error {
 	if err == nil {
 		return nil
 	}
+	return unusableFolder(dir, err)
+}
+
+// unusableFolder is a sentence for what the system says of a folder.
+func unusableFolder(dir string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return fmt.Errorf("the folder %s cannot be made: %w", dir, err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the folder %s cannot be used: this user may not write there; choose another, or change who owns it", dir)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("the folder %s cannot be made: a file has that name, or one above it; choose another", dir)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("the folder %s cannot be used: its disk is mounted read-only; choose another", dir)
+	default:
+		return fmt.Errorf("the folder %s cannot be made: %w", dir, err)
+	}
 }
 
 // close closes the store, and adds what that says to err.

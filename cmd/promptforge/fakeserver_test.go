@@ -114,7 +114,7 @@ func TestAServerThatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	exec(t, f.env(), "jobs", "status", fakeID).wantSentence(t, 1, f.url, "418", "not as a PromptForge server")
+	exec(t, f.env(), "jobs", "status", fakeID).wantSentence(t, 1, f.url, "418", "is no PromptForge server")
 	exec(t, env{"PROMPTFORGE_API_KEY": "x", "PROMPTFORGE_URL": "http://127.0.0.1:1"}, "jobs", "cancel", fakeID).
 		wantSentence(t, 1, "no server answers at http://127.0.0.1:1", "promptforge serve", "PROMPTFORGE_URL")
 	exec(t, env{"PROMPTFORGE_URL": f.url}, "jobs", "list").wantSentence(t, 1, "PROMPTFORGE_API_KEY is not set")
@@ -244,5 +244,24 @@ func TestDelete(t *testing.T) {
 	}
 	if got := exec(t, f.env(), "jobs", "delete", fakeID, "--json"); got.stdout != `{"job_id":"`+fakeID+`","status":"CANCELLED"}`+"\n" {
 		t.Errorf("stdout: %s", got.stdout)
+	}
+}
+
+// Whoever answers at the address may be anyone.
+func TestTheWrongServer(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, nil, t.TempDir())
+	plain, secure := newFake(t), httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain.HandleFunc("GET /page/v1/jobs", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
+	for url, want := range map[string]string{
+		"http://" + s.grpc:                           "gRPC port",
+		strings.Replace(s.url, "http:", "https:", 1): "begin the URL with http://",
+		plain.url:            "no PromptForge server; set PROMPTFORGE_URL or --url to one (it answered 404 Not Found)",
+		plain.url + "/page":  "no PromptForge server",
+		secure.URL:           "not trusted here",
+		"http://127.0.0.1:1": "no server answers at",
+	} {
+		exec(t, env{"PROMPTFORGE_API_KEY": "pf_x"}, "jobs", "list", "--url", url).wantSentence(t, 1, want)
 	}
 }

@@ -248,3 +248,10 @@ func TestVerifyResults(t *testing.T) {
 		})
 	}
 }
+
+func TestVerifyWhatIsNoFolder(t *testing.T) {
+	t.Parallel()
+	file := promptsFile(t, 1)
+	exec(t, nil, "verify", file).wantSentence(t, 1, file+" is a file", filepath.Dir(file))
+	exec(t, nil, "verify", file+"x").wantSentence(t, 1, "there is no folder")
+}

@@ -77,6 +77,15 @@ func (o outcome) wantSentence(t *testing.T, code int, parts ...string) {
 	}
 }
 
+// wantSentenceOnly checks that nothing failed, and that a person is told so.
+func (o outcome) wantSentenceOnly(t *testing.T, stderr string) {
+	t.Helper()
+	o.want(t, 0, stderr)
+	if o.stdout != "" {
+		t.Errorf("stdout is not empty:\n%s", o.stdout)
+	}
+}
+
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -97,6 +106,7 @@ func (s *safeBuffer) String() string {
 // service is a command that runs until it is stopped, such as serve.
 type service struct {
 	url    string
+	grpc   string
 	stderr *safeBuffer
 	cancel context.CancelFunc
 	code   chan int
@@ -120,6 +130,9 @@ func start(t *testing.T, e env, args ...string) *service {
 	for field := range strings.FieldsSeq(lines.Text()) {
 		if url, ok := strings.CutPrefix(field, "url="); ok {
 			s.url = url
+		}
+		if addr, ok := strings.CutPrefix(field, "grpc="); ok {
+			s.grpc = addr
 		}
 	}
 	if s.url == "" {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/promptforge/promptforge/storage/intake"
 )
@@ -16,27 +14,34 @@ import (
 // input is a prompts file that can be read any number of times.
 type input struct {
 	name string
-	temp bool // spooled from standard input
+	temp bool // spooled from standard input or a pipe
 	sum  [sha256.Size]byte
 }
 
 // openInput reads the file once, to know it again.
 func openInput(p *program, name string) (_ *input, err error) {
 	in := &input{name: name}
-	if name == "-" {
-		if in.name, err = spool(p.ctx, p.stdin); err != nil {
+	f, err := in.source(p)
+	if err != nil {
+		return nil, err
+	}
+	if f.length < 0 { // read once only, and this reads it twice
+		in.name, err = spool(p.ctx, f)
+		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 		in.temp = true
+	} else if err := f.Close(); err != nil {
+		return nil, err
 	}
-	f, err := in.open()
+	content, err := in.open()
 	if err != nil {
 		in.close()
 		return nil, err
 	}
-	defer f.Close()
+	defer content.Close()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, interruptible{p.ctx, f}); err != nil {
+	if _, err := io.Copy(hash, interruptible{p.ctx, content}); err != nil {
 		in.close()
 		return nil, fmt.Errorf("the prompts file cannot be read: %w", err)
 	}
@@ -44,16 +49,23 @@ func openInput(p *program, name string) (_ *input, err error) {
 	return in, nil
 }
 
-// spool copies standard input to a temporary file.
+func (in *input) source(p *program) (*promptsReader, error) {
+	if in.name == "-" {
+		return readPrompts("standard input", io.NopCloser(p.stdin), -1)
+	}
+	return openPrompts(in.name)
+}
+
+// spool copies what can be read once only to a temporary file.
 func spool(ctx context.Context, r io.Reader) (string, error) {
 	f, err := os.CreateTemp("", "promptforge-*.jsonl")
 	if err != nil {
-		return "", fmt.Errorf("keeping standard input: %w", err)
+		return "", fmt.Errorf("keeping the prompts: %w", err)
 	}
 	_, err = io.Copy(f, interruptible{ctx, r})
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(f.Name()) //nolint:errcheck // the error that counts is err
-		return "", fmt.Errorf("keeping standard input: %w", err)
+		return "", fmt.Errorf("keeping the prompts: %w", err)
 	}
 	return f.Name(), nil
 }
@@ -64,8 +76,7 @@ func (in *input) open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoding := map[string]string{".gz": "gzip", ".zst": "zstd"}[strings.ToLower(filepath.Ext(in.name))]
-	z, err := intake.Decompress(encoding, f)
+	z, err := intake.Decompress(f.encoding, f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -75,7 +86,7 @@ func (in *input) open() (io.ReadCloser, error) {
 // unpacked is a file being read, decompressed where it must be.
 type unpacked struct {
 	io.ReadCloser
-	file *os.File
+	file *promptsReader
 }
 
 func (u unpacked) Close() error { return errors.Join(u.ReadCloser.Close(), u.file.Close()) }

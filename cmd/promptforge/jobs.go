@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"sort"
@@ -17,6 +18,7 @@ import (
 // jobsCmd is a client of a server, over REST.
 type jobsCmd struct {
 	Submit  jobsSubmitCmd  `cmd:"" help:"Create a job and upload its prompts."`
+	Upload  jobsUploadCmd  `cmd:"" help:"Upload the prompts of a job that still awaits them."`
 	Status  jobsStatusCmd  `cmd:"" help:"Show a job."`
 	Watch   jobsWatchCmd   `cmd:"" help:"Follow a job until it ends."`
 	Results jobsResultsCmd `cmd:"" help:"Download a job's answers."`
@@ -28,9 +30,12 @@ type jobsCmd struct {
 // serverFlags say which server is asked. The key comes from the environment
 // alone, since everyone on a machine can read a command line.
 type serverFlags struct {
-	URL  string `name:"url" help:"The server ($PROMPTFORGE_URL)." placeholder:"http://127.0.0.1:8080"`
-	JSON bool   `name:"json" help:"Print JSON for machines."`
+	URL    string `name:"url" help:"The server (http://127.0.0.1:8080, $PROMPTFORGE_URL). The key comes from $PROMPTFORGE_API_KEY." placeholder:"URL"`
+	JSON   bool   `name:"json" help:"Print JSON for machines, the server's own; a line for each object."`
+	Output string `short:"o" help:"text or json; json is the same as --json." enum:"text,json" default:"text" placeholder:"FORMAT"`
 }
+
+func (f *serverFlags) json() bool { return f.JSON || f.Output == "json" }
 
 func (f *serverFlags) api(p *program) (*api, error) {
 	text, name := f.URL, "--url"
@@ -68,7 +73,7 @@ func (c *jobsStatusCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	if c.json() {
 		printJSON(p.stdout, text)
 		return nil
 	}
@@ -102,6 +107,8 @@ func showJob(out io.Writer, j *wireJob) error {
 	row("created", or(j.CreatedAt))
 	row("started", or(j.StartedAt))
 	row("ended", or(j.CompletedAt))
+	row("continues", or(j.ContinueFrom))
+	row("webhook", webhookText(j))
 	keys := make([]string, 0, len(j.Metadata))
 	for key := range j.Metadata {
 		keys = append(keys, key)
@@ -111,6 +118,18 @@ func showJob(out io.Writer, j *wireJob) error {
 		row("metadata "+key, j.Metadata[key])
 	}
 	return w.Flush()
+}
+
+// webhookText is where the POST goes and what has become of it.
+func webhookText(j *wireJob) string {
+	text := or(j.WebhookURL)
+	if state := or(j.WebhookState); state != "" {
+		text += ": " + strings.ReplaceAll(state, "_", " ") + " after " + plural(j.WebhookAttempts, "attempt")
+	}
+	if wrong := or(j.WebhookError); wrong != "" {
+		text += " (" + strings.TrimRight(oneLine(wrong), ".") + ")"
+	}
+	return text
 }
 
 func positive(n *int64) string {
@@ -162,7 +181,7 @@ func (f *serverFlags) change(p *program, method, path, done string) error {
 	if err != nil {
 		return err
 	}
-	if f.JSON {
+	if f.json() {
 		printJSON(p.stdout, text)
 	} else {
 		fmt.Fprintln(p.stdout, done)
@@ -171,9 +190,17 @@ func (f *serverFlags) change(p *program, method, path, done string) error {
 }
 
 type jobsListCmd struct {
-	Status string `help:"Only jobs in this state, such as PROCESSING." placeholder:"STATUS"`
-	Limit  count  `help:"At most so many." default:"100" placeholder:"N"`
+	Status string `help:"Only jobs in this state: AWAITING_UPLOAD, PENDING, QUEUED, PROCESSING, COMPLETED, FAILED or CANCELLED." placeholder:"STATUS"`
+	Limit  *count `help:"At most so many jobs; left out, 100." placeholder:"N" xor:"many"`
+	All    bool   `help:"All jobs, however many." xor:"many"`
 	serverFlags
+}
+
+// Help is the long help.
+func (c *jobsListCmd) Help() string {
+	return `	promptforge jobs list --status PROCESSING --limit 20
+	promptforge jobs list --all --json
+`
 }
 
 // Run lists jobs.
@@ -190,30 +217,63 @@ func (c *jobsListCmd) Run(p *program) error {
 		}
 		query.Set("status", status.String())
 	}
-	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
-	if !c.JSON {
-		fmt.Fprintln(w, "JOB\tSTATUS\tMODEL\tPROMPTS\tCREATED")
+	limit := 100
+	switch {
+	case c.All:
+		limit = math.MaxInt
+	case c.Limit != nil:
+		limit = int(*c.Limit)
 	}
-	for left := int(c.Limit); left > 0; {
-		query.Set("page_size", strconv.Itoa(min(left, 1000)))
+	listed, more, err := c.list(p, a, query, limit)
+	switch {
+	case err != nil, c.json():
+		return err
+	case listed == 0 && c.Status == "":
+		fmt.Fprintln(p.stderr, "There is no job yet; promptforge jobs submit FILE --provider NAME --model NAME makes one.")
+	case listed == 0:
+		fmt.Fprintf(p.stderr, "No job is %s.\n", query.Get("status"))
+	case more:
+		fmt.Fprintln(p.stderr, "There are older ones, too; --all lists them, or --limit N so many.")
+	}
+	return nil
+}
+
+// list prints the jobs, page by page; more tells that there are others.
+func (c *jobsListCmd) list(p *program, a *api, query url.Values, limit int) (listed int, more bool, err error) {
+	for {
+		query.Set("page_size", strconv.Itoa(min(limit-listed, 1000)))
 		page := struct {
 			Jobs []jsonJob `json:"jobs"`
 			Next string    `json:"next_page_token"`
 		}{}
 		if _, err := a.call(p.ctx, http.MethodGet, "/v1/jobs", query, nil, &page); err != nil {
-			return err
+			return listed, false, err
 		}
-		for _, j := range page.Jobs {
-			if c.JSON {
-				printJSON(p.stdout, j.text)
-				continue
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s / %s\t%s\t%s\n", j.JobID, j.Status, j.Provider, j.Model, counts(&j.wireJob), or(j.CreatedAt))
+		if err := c.print(p.stdout, page.Jobs, listed == 0); err != nil {
+			return listed, false, err
 		}
-		if left -= len(page.Jobs); page.Next == "" || len(page.Jobs) == 0 {
-			break
+		listed += len(page.Jobs)
+		if page.Next == "" || len(page.Jobs) == 0 || listed >= limit {
+			return listed, page.Next != "", nil
 		}
 		query.Set("page_token", page.Next)
+	}
+}
+
+// print prints a page, so that a long list begins at once.
+func (c *jobsListCmd) print(out io.Writer, jobs []jsonJob, first bool) error {
+	if c.json() {
+		for _, j := range jobs {
+			printJSON(out, j.text)
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if first && len(jobs) > 0 {
+		fmt.Fprintln(w, "JOB\tSTATUS\tMODEL\tPROMPTS\tCREATED")
+	}
+	for _, j := range jobs {
+		fmt.Fprintf(w, "%s\t%s\t%s / %s\t%s\t%s\n", j.JobID, j.Status, j.Provider, j.Model, counts(&j.wireJob), or(j.CreatedAt))
 	}
 	return w.Flush()
 }

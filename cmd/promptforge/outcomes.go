@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -47,4 +48,20 @@ func writeOutcomeFile(ctx context.Context, d *results.Download, path string) (er
 		return err
 	}
 	return os.Rename(beside, path)
+}
+
+// errorRecord is as much of an error record as a person is told at once.
+type errorRecord struct {
+	Line    int64  `json:"line"`
+	Message string `json:"message"`
+}
+
+// firstError reads the first record of an errors.jsonl.
+func firstError(path string) (first errorRecord, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return first, err
+	}
+	defer f.Close()
+	return first, json.NewDecoder(f).Decode(&first)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func (p *program) execute(args []string) (err error) {
 			}
 		}
 	}()
-	p.args = args
+	p.args = joinNegative(args)
 	_, command, err := p.parse(p.settings)
 	if err != nil {
 		return err
@@ -135,6 +136,33 @@ func (p *program) parse(s *settings) (*cli, *kong.Context, error) {
 	return &grammar, command, nil
 }
 
+// joinNegative makes one word of a flag and a negative number after it, which
+// would pass for a flag of its own: so the flag itself says what it needs.
+func joinNegative(args []string) []string {
+	var joined []string
+	for _, arg := range args {
+		last := len(joined) - 1
+		if negative.MatchString(arg) && last >= 0 && strings.HasPrefix(joined[last], "--") && !strings.Contains(joined[last], "=") {
+			joined[last] += "=" + arg
+			continue
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
+var negative = regexp.MustCompile(`^-[0-9.]`)
+
+// inOurWords are the sentences of a library, and what we say instead.
+var inOurWords = strings.NewReplacer(
+	"expected a valid 64 bit int but got", "needs a whole number, not",
+	"expected a valid 64 bit uint but got", "needs a whole number of 0 or more, not",
+	"expected a valid 64 bit float but got", "needs a number, not",
+	"expected a float but got", "needs a number, not",
+	" (string)", "",
+	"invalid map value", "needs NAME=NUMBER, and no number is",
+)
+
 // parseMistake makes one sentence of what kong found.
 func parseMistake(err error) error {
 	var source *settingError
@@ -146,6 +174,7 @@ func parseMistake(err error) error {
 		if flag, _, ok := strings.Cut(err.Error(), `: expected `); ok && strings.Contains(err.Error(), `but got "EOL"`) {
 			err = errors.New(flag + ": needs a value")
 		}
+		err = errors.New(inOurWords.Replace(err.Error()))
 		help := "promptforge --help"
 		if node := wrong.Context.Selected(); node != nil {
 			help = node.FullPath() + " --help"

@@ -57,7 +57,7 @@ func (c *jobsResultsCmd) Run(p *program) error {
 		return err
 	}
 	if err := durable.MkdirAll(durable.DownloadsName, c.Out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: the folder cannot be made: %w", c.Out, err)
+		return fmt.Errorf("--out: %w", unusableFolder(c.Out, err))
 	}
 	if err := refuseForeign(c.Out, files); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (c *jobsResultsCmd) Run(p *program) error {
 	if err := syncFolder(durable.DownloadsName, c.Out); err != nil {
 		return err
 	}
-	if c.JSON {
+	if c.json() {
 		names := make([]string, len(files))
 		for i, f := range files {
 			names[i] = filepath.Join(c.Out, f.Filename)

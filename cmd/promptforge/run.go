@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/promptforge/promptforge/dispatcher"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/results"
 	"github.com/promptforge/promptforge/storage/room"
 )
 
@@ -28,9 +30,9 @@ const (
 )
 
 type runCmd struct {
-	File       string  `arg:"" help:"The prompts file, one JSON object a line; .gz and .zst are understood, and - reads standard input."`
-	Provider   string  `required:"" help:"The provider: openai, anthropic, gemini, mistral, or a name from the configuration file."`
-	Model      string  `required:"" help:"The model, by the provider's name for it."`
+	File       string  `arg:"" help:"The prompts file, one JSON object a line; plain or compressed with gzip or zstd; - reads standard input."`
+	Provider   string  `required:"" help:"The provider: openai, anthropic, gemini, mistral, or a name from the configuration file." placeholder:"NAME"`
+	Model      string  `required:"" help:"The model, by the provider's name for it, such as gpt-4o-mini." placeholder:"NAME"`
 	Out        string  `help:"The folder for the answers; else the file's name without its extension and with -results." placeholder:"DIR"`
 	MaxRetries retries `help:"Tries after the first one, 0 to 20, for prompts that the provider fails at." default:"3" placeholder:"N"`
 	RPM        count   `name:"rpm" help:"Send at most so many requests a minute; left out, the limit is learned." placeholder:"N"`
@@ -110,7 +112,7 @@ func refuseStrangers(out, state string) error {
 	}
 	entries, err := os.ReadDir(out)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the folder %s cannot be used: %w", out, err)
+		return unusableFolder(out, err)
 	}
 	for _, e := range entries {
 		if resultName.MatchString(e.Name()) {
@@ -192,6 +194,10 @@ func (r *running) prepare(ctx context.Context) (fresh bool, err error) {
 		return true, r.begin(ctx)
 	}
 	r.job = jobs[0]
+	if r.unusable() && r.otherFile() {
+		// Nothing was sent for it, and by now it may be mended.
+		return true, r.beginAnew(ctx)
+	}
 	if err := r.checkBinding(); err != nil {
 		return false, err
 	}
@@ -207,11 +213,18 @@ func (r *running) prepare(ctx context.Context) (fresh bool, err error) {
 	return false, nil
 }
 
+// unusable tells that the run ended since its file had no usable line.
+func (r *running) unusable() bool {
+	return r.job.Status == job.Failed && r.job.Settled() && r.job.Parsed && r.job.Prompts.Usable == 0
+}
+
+func (r *running) otherFile() bool { return r.job.Metadata[fileSum] != hex.EncodeToString(r.in.sum[:]) }
+
 func (r *running) checkBinding() error {
 	j, c := r.job, r.cmd
 	var differs string
 	switch {
-	case j.Metadata[fileSum] != hex.EncodeToString(r.in.sum[:]):
+	case r.otherFile():
 		differs = "another file"
 	case j.Provider != c.Provider:
 		differs = "the provider " + j.Provider
@@ -247,6 +260,16 @@ func (r *running) begin(ctx context.Context) error {
 		return err
 	}
 	return r.upload(ctx)
+}
+
+// beginAnew takes away what the unusable file left, which is error records.
+func (r *running) beginAnew(ctx context.Context) error {
+	for _, name := range results.FileNames(r.job) {
+		if err := os.Remove(filepath.Join(r.out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return r.begin(ctx)
 }
 
 func (r *running) create(ctx context.Context, continued job.ID) error {
@@ -340,6 +363,9 @@ func (r *running) report(begin time.Time, again bool) error {
 		return err
 	}
 	j := r.job
+	if r.unusable() {
+		return fmt.Errorf("%s; mend %s and run the same command again", r.noLine(), r.cmd.File)
+	}
 	if j.Status != job.Completed {
 		return fmt.Errorf("the run failed at %s of %s prompts: %s", number(j.Outcomes()), number(j.PromptCount), j.FailureReason)
 	}
@@ -359,6 +385,19 @@ func (r *running) report(begin time.Time, again bool) error {
 	}
 	fmt.Fprintln(r.p.stdout, text)
 	return nil
+}
+
+// noLine says why nothing could be sent.
+func (r *running) noLine() string {
+	if r.job.PromptCount == 0 {
+		return "nothing was sent, since the file has no line at all"
+	}
+	path := filepath.Join(r.out, "errors.jsonl")
+	text := fmt.Sprintf("nothing was sent, since no line of %s can be used", r.cmd.File)
+	if first, err := firstError(path); err == nil {
+		text += ": line " + number(first.Line) + ": " + strings.TrimRight(oneLine(first.Message), ".")
+	}
+	return text + " (" + path + " has each)"
 }
 
 // interrupted writes what is there so far and says how to go on.

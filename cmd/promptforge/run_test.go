@@ -91,7 +91,8 @@ func TestRunMistakes(t *testing.T) {
 	exec(t, sim.env(), "run", file, "--provider", "nix", "--model", "m").wantSentence(t, 1, `"nix" is not offered`, "openai")
 	exec(t, sim.env(), "run", file, "--model", "m").wantSentence(t, 1, "--provider")
 	exec(t, sim.env(), runArgs(file, "--max-retries", "21")...).wantSentence(t, 1, "--max-retries: needs a whole number from 0 to 20")
-	exec(t, sim.env(), runArgs(file, "--rpm", "0")...).wantSentence(t, 1, "--rpm: needs a whole number of 1 or more")
+	exec(t, sim.env(), runArgs(file, "--out", file)...).wantSentence(t, 1, "a file has that name")
+	exec(t, sim.env(), runArgs(file, "--rpm", "0")...).wantSentence(t, 1, "--rpm: needs a whole number from 1")
 	if names := visible(t, filepath.Dir(file)); len(names) != 1 {
 		t.Errorf("the mistakes left %v", names)
 	}
@@ -121,12 +122,23 @@ func TestRunWithoutAUsableLine(t *testing.T) {
 	sim := simulate(t, simulator.Config{})
 	file := filepath.Join(t.TempDir(), "p.jsonl")
 	write(t, file, "not json\n")
+	out := filepath.Join(filepath.Dir(file), "p-results")
 	for range 2 {
-		exec(t, sim.env(), runArgs(file)...).want(t, 1, "the run failed")
+		exec(t, sim.env(), runArgs(file)...).want(t, 1, "nothing was sent", "line 1: The line is not valid JSON", out, "mend "+file)
 	}
-	if n := len(lines(t, filepath.Join(filepath.Dir(file), "p-results", "errors.jsonl"))); n != 1 {
+	if n := len(lines(t, filepath.Join(out, "errors.jsonl"))); n != 1 {
 		t.Errorf("%d error records", n)
 	}
+	write(t, file, "")
+	exec(t, sim.env(), runArgs(file)...).want(t, 1, "the file has no line at all")
+
+	// Mended, the same command does what it was meant to.
+	write(t, file, `{"prompt_id": 1, "prompt": "What is 1 plus one?"}`+"\n")
+	exec(t, sim.env(), runArgs(file)...).want(t, 0)
+	if n := len(answers(t, out)); n != 1 || len(lines(t, filepath.Join(out, "errors.jsonl"))) != 0 {
+		t.Errorf("%d answers, and there are errors", n)
+	}
+	exec(t, nil, "verify", out).want(t, 0)
 }
 
 func TestRunReadsStandardInput(t *testing.T) {

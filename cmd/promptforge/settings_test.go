@@ -122,7 +122,7 @@ func TestMistakesInSettings(t *testing.T) {
 	}{
 		{name: "unknown flag", args: []string{"--max-in-flght", "3"}, want: []string{"unknown flag --max-in-flght", `did you mean "--max-in-flight"`}},
 		{name: "later work", args: []string{"--store", "postgres://x"}, want: []string{"unknown flag --store"}},
-		{name: "flag", args: []string{"--max-in-flight", "0"}, want: []string{"--max-in-flight: needs a whole number of 1 or more", `"0"`}},
+		{name: "flag", args: []string{"--max-in-flight", "0"}, want: []string{"--max-in-flight: needs a whole number from 1", `"0"`}},
 		{name: "flag without a value", args: []string{"--max-in-flight"}, want: []string{"--max-in-flight: needs a value"}},
 		{name: "variable", env: env{"PROMPTFORGE_MAX_HOLD": "soon"}, want: []string{"PROMPTFORGE_MAX_HOLD: needs a time span", `"soon"`}},
 		{name: "file", file: "# a comment\nmax_upload_bytes: 3 MB\n", want: []string{"c.yaml: max_upload_bytes (line 2): needs a number of bytes"}},

@@ -81,13 +81,15 @@ func (r *reserve) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// count is a whole number of 1 or more.
+// count is a whole number from 1 to maxCount.
 type count int
+
+const maxCount = 1_000_000_000_000
 
 func (c *count) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 || n > 1_000_000_000_000 {
-		return fmt.Errorf("needs a whole number of 1 or more, not %q", text)
+	if err != nil || n < 1 || n > maxCount {
+		return fmt.Errorf("needs a whole number from 1 to %s, not %q", number(maxCount), text)
 	}
 	*c = count(n)
 	return nil

@@ -34,6 +34,15 @@ func (c *verifyCmd) Help() string {
 
 // Run checks the folder.
 func (c *verifyCmd) Run(p *program) error {
+	info, err := os.Stat(c.Dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("there is no folder %s", c.Dir)
+	case err != nil:
+		return unreadable(c.Dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file; name the folder that it is in: %s", c.Dir, quote(filepath.Dir(c.Dir)))
+	}
 	if there(filepath.Join(c.Dir, storeName)) {
 		return checkFolder(p, c.Dir)
 	}
@@ -165,7 +174,7 @@ func (c *verifyCmd) read(p *program) error {
 func resultFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(dir, err)
 	}
 	parts := 0
 	digits := 3

@@ -34,7 +34,7 @@ func (c *jobsWatchCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return (&watcher{p: p, api: a, id: c.ID, json: c.JSON}).run()
+	return (&watcher{p: p, api: a, id: c.ID, json: c.json()}).run()
 }
 
 // watcher follows a job by its events, and connects again when they break off.
