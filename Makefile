@@ -7,7 +7,7 @@ PROMPTS  ?= examples/prompts.jsonl
 SEEDS       ?= 1000
 RIVAL_SEEDS ?= 100
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w -X main.stamp=$(VERSION)
 LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
@@ -20,7 +20,7 @@ help: ## What can be made
 build: ## The binary, bin/promptforge
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/promptforge ./cmd/promptforge
 
-demo: build ## The main job from end to end against a simulated provider (PROMPTS=FILE for your own)
+demo: ## The main job from end to end against a simulated provider (PROMPTS=FILE for your own)
 	@PROMPTS='$(PROMPTS)' sh examples/demo.sh
 
 test: ## All tests that need Go alone, with the race detector

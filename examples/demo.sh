@@ -1,7 +1,7 @@
 #!/bin/sh
 # A tour of PromptForge that costs nothing: a stand-in for an LLM provider, a
 # server, a job of 320 prompts, its answers, and a check that every prompt got
-# its own. It needs Go and nothing else, and takes about 15 seconds.
+# its own. It needs Go and make, and takes about 15 seconds once it is built.
 #
 #   make demo                       the prompts in examples/prompts.jsonl
 #   make demo PROMPTS=FILE          another file
@@ -10,7 +10,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 prompts=${PROMPTS:-$here/prompts.jsonl}
-out=${OUT:-$here/../demo-results}
+out=${OUT:-${here%/*}/demo-results}
 case $prompts in /*) ;; *) prompts=$PWD/$prompts ;; esac
 case $out in /*) ;; *) out=$PWD/$out ;; esac
 cd "$here/.."
@@ -58,9 +58,8 @@ url() {
 }
 
 say "Building bin/promptforge"
-mkdir -p bin
-go build -o bin/promptforge ./cmd/promptforge
-go build -o bin/check ./examples/check
+make --no-print-directory -s build # the same binary as ever, version and all
+"${GO:-go}" build -o "$work/check" ./examples/check
 pf=bin/promptforge
 
 say "Starting a stand-in for OpenAI: 300 ms an answer, 1,800 requests a minute, 2 % of them fail"
@@ -103,7 +102,7 @@ rm -f "$out"/results_part_*.jsonl "$out"/errors.jsonl
 "$pf" jobs results "$job" --out "$out"
 
 say "Does every prompt have exactly one record, with its own answer?"
-bin/check "$prompts" "$out" --answered-by-simulator
+"$work/check" "$prompts" "$out" --answered-by-simulator
 
 folder=$(cd "$out" && pwd)
 cat <<END

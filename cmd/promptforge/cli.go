@@ -1,9 +1,23 @@
 package main
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"runtime/debug"
+)
 
-// version is set when a release is built.
-var version = "dev"
+// stamp is set by make build.
+var stamp string
+
+// version is the stamp, or what Go knows of the module after go install.
+var version = cmp.Or(stamp, moduleVersion(debug.ReadBuildInfo()))
+
+func moduleVersion(info *debug.BuildInfo, ok bool) string {
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
 
 // cli is the grammar of the command line.
 type cli struct {
@@ -19,6 +33,8 @@ type cli struct {
 	Backup   backupCmd   `cmd:"" help:"Copy a data folder, also while a server runs on it."`
 	Simulate simulateCmd `cmd:"" help:"Run a stand-in for an LLM provider, to try things out for free."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete commands and flags."`
 }
 
 type versionCmd struct{}

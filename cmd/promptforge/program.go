@@ -67,6 +67,8 @@ func (p *program) run(args []string) int {
 		args = append(args[1:len(args):len(args)], "--help")
 	case "--version":
 		args = []string{"version"}
+	case completeVerb:
+		return p.exitCode(p.complete(args[1:]))
 	}
 	return p.exitCode(p.execute(args))
 }
@@ -113,10 +115,20 @@ func (p *program) execute(args []string) (err error) {
 	return command.Run(p)
 }
 
-// parse reads the command line, with what it leaves out from s.
-func (p *program) parse(s *settings) (*cli, *kong.Context, error) {
-	var grammar cli
-	parser, err := kong.New(&grammar,
+// complete prints what a shell asks for.
+func (p *program) complete(words []string) error {
+	parser, err := p.parser(&cli{}, p.settings)
+	if err != nil {
+		return err
+	}
+	for _, candidate := range complete(parser.Model.Node, words) {
+		fmt.Fprintln(p.stdout, candidate)
+	}
+	return nil
+}
+
+func (p *program) parser(grammar *cli, s *settings) (*kong.Kong, error) {
+	return kong.New(grammar,
 		kong.Name("promptforge"),
 		kong.Description("Takes a file of prompts, sends them all to an LLM provider as fast as it allows, and hands the answers back."),
 		kong.Writers(p.stdout, p.stderr),
@@ -125,6 +137,12 @@ func (p *program) parse(s *settings) (*cli, *kong.Context, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(describeFlag),
 	)
+}
+
+// parse reads the command line, with what it leaves out from s.
+func (p *program) parse(s *settings) (*cli, *kong.Context, error) {
+	var grammar cli
+	parser, err := p.parser(&grammar, s)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,6 +28,7 @@ type snapshot struct {
 // progress shows a person how far a job is.
 type progress interface {
 	update(s snapshot)
+	say(sentence string) // on a line of its own
 	end()
 }
 
@@ -39,7 +40,7 @@ func (p *program) newProgress(detail func(snapshot) snapshot) progress {
 	if isTerminal(p.stderr) {
 		b := newBar(p, v)
 		v.start(time.Second, b.refresh)
-		return &withBar{withEnd{v, b.end}, b}
+		return &withBar{withEnd{v, b.say, b.end}, b}
 	}
 	var last string
 	v.start(p.every, func(s snapshot) {
@@ -48,7 +49,7 @@ func (p *program) newProgress(detail func(snapshot) snapshot) progress {
 			fmt.Fprintln(p.stderr, line)
 		}
 	})
-	return &withEnd{v, func() {}}
+	return &withEnd{v, func(sentence string) { fmt.Fprintln(p.stderr, sentence) }, func() {}}
 }
 
 // view holds the newest snapshot and shows it every so often.
@@ -98,8 +99,11 @@ func (v *view) update(s snapshot) {
 
 type withEnd struct {
 	*view
+	tell func(sentence string)
 	then func()
 }
+
+func (w *withEnd) say(sentence string) { w.tell(sentence) }
 
 func (w *withEnd) end() {
 	close(w.quit)
@@ -154,6 +158,11 @@ func (b *bar) refresh(s snapshot) {
 	b.shown = s
 }
 
+// say writes above the bar.
+func (b *bar) say(sentence string) {
+	b.all.Write([]byte(sentence + "\n")) //nolint:errcheck // a terminal that is gone
+}
+
 func (b *bar) end() {
 	b.bar.Abort(false)
 	b.all.Wait()
@@ -187,9 +196,9 @@ func (s snapshot) notes() []string {
 	}
 	switch {
 	case s.stopped && s.finishing > 0:
-		add("stopping: waiting for %s in flight (ctrl-C again ends at once)", plural(s.finishing, "request"))
+		add("stopping: waiting for %s in flight", plural(s.finishing, "request"))
 	case s.stopped:
-		add("stopping: waiting for what is in flight (ctrl-C again ends at once)")
+		add("stopping: waiting for what is in flight")
 	case s.state != "PROCESSING":
 		add("%s", s.state)
 	case s.held != "":

@@ -21,7 +21,7 @@ func TestLines(t *testing.T) {
 			state: "PROCESSING", total: 10, done: 3, held: "A day's quota is used up.",
 			heldSince: time.Date(2020, 1, 2, 3, 4, 5, 0, time.Local), heldUntil: time.Date(2020, 1, 3, 0, 0, 0, 0, time.Local),
 		}, "3 of 10 done, held since 2020-01-02 at 03:04:05 until 2020-01-03 at 00:00:00: A day's quota is used up"},
-		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, stopped: true}, "3 of 10 done, stopping: waiting for what is in flight (ctrl-C again ends at once)"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, stopped: true}, "3 of 10 done, stopping: waiting for what is in flight"},
 		{snapshot{state: "PROCESSING", total: 10, done: 10, rate: 60}, "10 of 10 done, 60/min"},
 	} {
 		if got := row.s.line(); got != row.want {

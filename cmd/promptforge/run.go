@@ -339,6 +339,7 @@ func (r *running) follow() error {
 		case <-changed:
 		case <-interrupted:
 			interrupted = nil
+			show.say("Stopping: nothing more is sent, and what is in flight is waited for and recorded. Ctrl-C again leaves at once; those requests may then be paid for twice.")
 		}
 	}
 }

@@ -180,7 +180,7 @@ func TestRunStopsAndGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	sim.after(100, cancel)
 	got := execWith(ctx, sim.env(), "", runArgs(file, "--out", out, "--max-in-flight", "4")...)
-	got.want(t, 130, "of 300 prompts", "Run the same command again")
+	got.want(t, 130, "Stopping: ", "Ctrl-C again leaves at once", "of 300 prompts", "Run the same command again")
 	so := len(answers(t, out))
 	if stats := sim.Stats(); so == 0 || so >= 300 || int64(so) != stats.Answered {
 		t.Errorf("%d answers are there, %d were bought", so, stats.Answered)
