@@ -104,6 +104,11 @@ rm -f "$out"/results_part_*.jsonl "$out"/errors.jsonl
 say "Does every prompt have exactly one record, with its own answer?"
 "$work/check" "$prompts" "$out" --answered-by-simulator
 
+if [ -s "$out/errors.jsonl" ]; then
+	say "The first lines of errors.jsonl"
+	head -n 3 "$out/errors.jsonl"
+fi
+
 folder=$(cd "$out" && pwd)
 cat <<END
 
@@ -111,7 +116,7 @@ The answers are in $folder.
 
 What to try next:
   bin/promptforge                                  a short tour of the commands
-  bin/promptforge simulate                         the stand-in, to play with in a terminal of its own
+  bin/promptforge simulate --rpm 600               the stand-in, to play with in a terminal of its own
   OPENAI_BASE_URL=http://127.0.0.1:8089/v1 OPENAI_API_KEY=any \\
     bin/promptforge run examples/prompts.jsonl --provider openai --model gpt-4o-mini
                                                    a whole job without a server; stop it with ctrl-C

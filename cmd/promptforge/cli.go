@@ -60,7 +60,7 @@ One file, no server:
 
 Try it for free first, with a stand-in for the provider in another terminal:
 
-    promptforge simulate
+    promptforge simulate --rpm 600
     OPENAI_BASE_URL=http://127.0.0.1:8089/v1 OPENAI_API_KEY=any \
         promptforge run prompts.jsonl --provider openai --model gpt-4o-mini
 
@@ -71,4 +71,6 @@ A server for many clients:
     PROMPTFORGE_API_KEY=pf_... promptforge jobs submit prompts.jsonl --provider openai --model gpt-4o-mini --wait
 
 All commands: promptforge --help. One of them: promptforge run --help.
+Exit codes: 0 it is done, 1 it is not (a sentence on stderr says why), 130 it
+was stopped and can go on.
 `

@@ -198,7 +198,9 @@ type jobsListCmd struct {
 
 // Help is the long help.
 func (c *jobsListCmd) Help() string {
-	return `	promptforge jobs list --status PROCESSING --limit 20
+	return `Those at work, and all of them for a script:
+
+	promptforge jobs list --status PROCESSING --limit 20
 	promptforge jobs list --all --json
 `
 }

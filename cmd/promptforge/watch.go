@@ -25,6 +25,8 @@ type jobsWatchCmd struct {
 // Help is the long help.
 func (c *jobsWatchCmd) Help() string {
 	return `Exit code 0 when the job is COMPLETED, 1 when it is FAILED or CANCELLED. Ctrl-C stops watching, not the job. With --json every change is a line with the status object.
+
+	promptforge jobs watch ID
 `
 }
 
