@@ -44,6 +44,7 @@ func TestPythonSDK(t *testing.T) {
 	if out := run(t, "PROMPTFORGE_API_KEY="+d.key, own, file); strings.Count(out, "q") < 100 {
 		t.Errorf("the README's first example: %s", out)
 	}
+	run(t, "", own, "testdata/python/parts.py")
 	resumes(t, d, exec.Command(own, "testdata/python/steps.py"))
 }
 

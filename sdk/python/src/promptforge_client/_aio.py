@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import IO, TypeAlias, TypeVar, Unpack
@@ -14,14 +13,18 @@ import grpc.aio
 
 from promptforge.v1 import job_pb2, job_service_pb2_grpc
 from promptforge.v1 import job_service_pb2 as pb
-from promptforge_client._errors import JobEnded, translated
-from promptforge_client._outcome import Outcome, due, outcome
+from promptforge_client._errors import check_ended, translated
+from promptforge_client._outcome import Outcome
+from promptforge_client._pages import FilePages, JobPages, Pages
 from promptforge_client._progress import Progress
 from promptforge_client._prompts import PIECE, Prompt, aspooled
-from promptforge_client._requests import JobOptions, init_request
-from promptforge_client._retry import Retry
-from promptforge_client._target import OPTIONS, credentials, key, resolved
+from promptforge_client._requests import JobOptions, check_prompts, init_request
+from promptforge_client._session import Metadata, Session
+from promptforge_client._streams import Outcomes, States, Stream
+from promptforge_client._target import OPTIONS
 
+Q = TypeVar("Q")
+A = TypeVar("A")
 T = TypeVar("T")
 Prompts: TypeAlias = str | os.PathLike[str] | Iterable[Prompt] | AsyncIterable[Prompt]
 
@@ -39,14 +42,11 @@ class AsyncClient:
         plaintext: bool = False,
         patience: float = 300.0,
     ) -> None:
-        target = resolved(target)
-        self._metadata = (("x-api-key", key(api_key)),)
-        self._patience = patience
-        secured = credentials(target, tls, plaintext)
+        self._session = session = Session(target, api_key, tls, plaintext, patience)
         self._channel = (
-            grpc.aio.insecure_channel(target, OPTIONS)
-            if secured is None
-            else grpc.aio.secure_channel(target, secured, OPTIONS)
+            grpc.aio.insecure_channel(session.target, OPTIONS)
+            if session.credentials is None
+            else grpc.aio.secure_channel(session.target, session.credentials, OPTIONS)
         )
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
 
@@ -67,14 +67,13 @@ class AsyncClient:
     ) -> pb.InitJobResponse:
         """See `Client.init`."""
         request = init_request(provider, model, options)
-        metadata = (*self._metadata, ("idempotency-key", idempotency_key or str(uuid.uuid4())))
-        return await self._call(lambda: self._jobs.InitJob(request, metadata=metadata))
+        return await self._call(self._jobs.InitJob, request, self._session.once(idempotency_key))
 
     async def upload(self, job_id: str, prompts: Prompts) -> pb.UploadPromptsResponse:
         """See `Client.upload`."""
         with await aspooled(prompts) as file:
-            return await self._call(
-                lambda: self._jobs.UploadPrompts(_pieces(job_id, file), metadata=self._metadata)
+            return await self._repeated(
+                lambda: self._jobs.UploadPrompts(_pieces(job_id, file), metadata=self._session.metadata)
             )
 
     async def submit(
@@ -87,9 +86,7 @@ class AsyncClient:
         **options: Unpack[JobOptions],
     ) -> str:
         """See `Client.submit`."""
-        continues = "continue_from" in options
-        if continues != (prompts is None):
-            raise ValueError("a job has prompts, or continue_from, which brings those of another job")
+        check_prompts(prompts is not None, options)
         job_id = (await self.init(provider, model, idempotency_key=idempotency_key, **options)).job_id
         if prompts is not None:
             await self.upload(job_id, prompts)
@@ -97,91 +94,41 @@ class AsyncClient:
 
     async def status(self, job_id: str) -> pb.GetJobStatusResponse:
         """The job's state and counts."""
-        return await self._call(
-            lambda: self._jobs.GetJobStatus(pb.GetJobStatusRequest(job_id=job_id), metadata=self._metadata)
-        )
+        return await self._call(self._jobs.GetJobStatus, pb.GetJobStatusRequest(job_id=job_id))
 
     async def job(self, job_id: str) -> job_pb2.Job:
         """The whole job."""
-        request = pb.GetJobRequest(job_id=job_id)
-        return (await self._call(lambda: self._jobs.GetJob(request, metadata=self._metadata))).job
+        return (await self._call(self._jobs.GetJob, pb.GetJobRequest(job_id=job_id))).job
 
-    async def jobs(self, status: job_pb2.Job.Status.ValueType = job_pb2.Job.STATUS_UNSPECIFIED) -> AsyncIterator[job_pb2.Job]:
+    def jobs(self, status: job_pb2.Job.Status.ValueType = job_pb2.Job.STATUS_UNSPECIFIED) -> AsyncIterator[job_pb2.Job]:
         """See `Client.jobs`."""
-        request = pb.ListJobsRequest(status=status)
-        while True:
-            page = await self._call(lambda: self._jobs.ListJobs(request, metadata=self._metadata))
-            for job in page.jobs:
-                yield job
-            if not page.next_page_token:
-                return
-            request = pb.ListJobsRequest(status=status, page_token=page.next_page_token)
+        return self._pages(self._jobs.ListJobs, JobPages(status))
 
     async def cancel(self, job_id: str) -> None:
         """See `Client.cancel`."""
-        await self._call(lambda: self._jobs.CancelJob(pb.CancelJobRequest(job_id=job_id), metadata=self._metadata))
+        await self._call(self._jobs.CancelJob, pb.CancelJobRequest(job_id=job_id))
 
     async def delete(self, job_id: str) -> None:
         """See `Client.delete`."""
-        await self._call(lambda: self._jobs.DeleteJob(pb.DeleteJobRequest(job_id=job_id), metadata=self._metadata))
+        await self._call(self._jobs.DeleteJob, pb.DeleteJobRequest(job_id=job_id))
 
-    async def results(
+    def results(
         self, job_id: str, *, partial: bool = False, full: bool = False
     ) -> AsyncIterator[pb.GetJobResultsResponse.File]:
         """See `Client.results`."""
-        token = ""
-        while True:
-            request = pb.GetJobResultsRequest(
-                job_id=job_id, partial=partial, view="full" if full else "", page_token=token
-            )
-            page = await self._call(lambda: self._jobs.GetJobResults(request, metadata=self._metadata))
-            for file in page.files:
-                yield file
-            if not (token := page.next_page_token):
-                return
+        return self._pages(self._jobs.GetJobResults, FilePages(job_id, partial, full))
 
-    async def watch(self, job_id: str) -> AsyncIterator[pb.GetJobStatusResponse]:
+    def watch(self, job_id: str) -> AsyncIterator[pb.GetJobStatusResponse]:
         """See `Client.watch`."""
-        seen = ""
-        retry = Retry(self._patience)
-        while True:
-            retry.opened()
-            stream = self._jobs.WatchJob(pb.WatchJobRequest(job_id=job_id), metadata=self._metadata)
-            try:
-                async for event in stream:
-                    retry.progress()
-                    # A new stream begins with the state now, which may be known.
-                    if event.event_id != seen:
-                        seen = event.event_id
-                        yield event.status
-                    if event.settled:
-                        return
-            except grpc.RpcError as error:
-                await asyncio.sleep(retry.delay(translated(error)))
-            finally:
-                stream.cancel()
+        return self._follow(self._jobs.WatchJob, States(job_id))
 
     async def wait(self, job_id: str) -> pb.GetJobStatusResponse:
         """See `Client.wait`."""
         return [status async for status in self.watch(job_id)][-1]
 
-    async def outcomes(self, job_id: str, offset: int = 0) -> AsyncIterator[Outcome]:
+    def outcomes(self, job_id: str, offset: int = 0) -> AsyncIterator[Outcome]:
         """See `Client.outcomes`."""
-        retry = Retry(self._patience)
-        while True:
-            retry.opened()
-            request = pb.StreamResultsRequest(job_id=job_id, offset=offset)
-            stream = self._jobs.StreamResults(request, metadata=self._metadata)
-            try:
-                async for response in stream:
-                    retry.progress()
-                    offset = due(response.outcome, offset)
-                    yield outcome(response.outcome)
-                return
-            except grpc.RpcError as error:
-                await asyncio.sleep(retry.delay(translated(error)))
-            finally:
-                stream.cancel()
+        return self._follow(self._jobs.StreamResults, Outcomes(job_id, offset))
 
     async def run(
         self,
@@ -199,14 +146,46 @@ class AsyncClient:
         )
         return AsyncRun(self, job_id, progress)
 
-    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        retry = Retry(self._patience)
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q, metadata: Metadata | None = None
+    ) -> A:
+        return await self._repeated(lambda: method(request, metadata=metadata or self._session.metadata))
+
+    async def _repeated(self, call: Callable[[], Awaitable[A]]) -> A:
+        retry = self._session.retry()
         while True:
             retry.opened()
             try:
                 return await call()
             except grpc.RpcError as error:
                 await asyncio.sleep(retry.delay(translated(error)))
+
+    async def _pages(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], pages: Pages[Q, A, T]
+    ) -> AsyncIterator[T]:
+        while not pages.done:
+            for item in pages.take(await self._call(method, pages.request())):
+                yield item
+
+    async def _follow(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Q, A], state: Stream[Q, A, T]
+    ) -> AsyncIterator[T]:
+        retry = self._session.retry()
+        while not state.over:
+            retry.opened()
+            stream = method(state.request(), metadata=self._session.metadata)
+            try:
+                async for message in stream:
+                    retry.progress()
+                    if (item := state.take(message)) is not None:
+                        yield item
+                    if state.over:
+                        return
+                state.ended()
+            except grpc.RpcError as error:
+                await asyncio.sleep(retry.delay(translated(error)))
+            finally:
+                stream.cancel()
 
 
 class AsyncRun:
@@ -223,9 +202,7 @@ class AsyncRun:
             async for each in self._client.outcomes(self.job_id):
                 bar.saw(each)
                 yield each
-        job = await self._client.job(self.job_id)
-        if job.status != job_pb2.Job.COMPLETED:
-            raise JobEnded(job)
+        check_ended(await self._client.job(self.job_id))
 
 
 async def arun(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import IO, TypeVar, Unpack
@@ -13,14 +12,18 @@ import grpc
 
 from promptforge.v1 import job_pb2, job_service_pb2_grpc
 from promptforge.v1 import job_service_pb2 as pb
-from promptforge_client._errors import JobEnded, translated
-from promptforge_client._outcome import Outcome, due, outcome
+from promptforge_client._errors import check_ended, translated
+from promptforge_client._outcome import Outcome
+from promptforge_client._pages import FilePages, JobPages, Pages
 from promptforge_client._progress import Progress
 from promptforge_client._prompts import PIECE, Prompt, spooled
-from promptforge_client._requests import JobOptions, init_request
-from promptforge_client._retry import Retry
-from promptforge_client._target import OPTIONS, credentials, key, resolved
+from promptforge_client._requests import JobOptions, check_prompts, init_request
+from promptforge_client._session import Metadata, Session
+from promptforge_client._streams import Outcomes, States, Stream
+from promptforge_client._target import OPTIONS
 
+Q = TypeVar("Q")
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -45,14 +48,11 @@ class Client:
         plaintext: bool = False,
         patience: float = 300.0,
     ) -> None:
-        target = resolved(target)
-        self._metadata = (("x-api-key", key(api_key)),)
-        self._patience = patience
-        secured = credentials(target, tls, plaintext)
+        self._session = session = Session(target, api_key, tls, plaintext, patience)
         self._channel = (
-            grpc.insecure_channel(target, OPTIONS)
-            if secured is None
-            else grpc.secure_channel(target, secured, OPTIONS)
+            grpc.insecure_channel(session.target, OPTIONS)
+            if session.credentials is None
+            else grpc.secure_channel(session.target, session.credentials, OPTIONS)
         )
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
 
@@ -72,15 +72,14 @@ class Client:
         """Creates a job and answers where its file can be PUT. It is repeated
         when its answer is lost, and yet makes one job."""
         request = init_request(provider, model, options)
-        metadata = (*self._metadata, ("idempotency-key", idempotency_key or str(uuid.uuid4())))
-        return self._call(lambda: self._jobs.InitJob(request, metadata=metadata))
+        return self._call(self._jobs.InitJob, request, self._session.once(idempotency_key))
 
     def upload(self, job_id: str, prompts: str | os.PathLike[str] | Iterable[Prompt]) -> pb.UploadPromptsResponse:
         """Sends the prompts of a job that awaits them, and returns when they are
         durable and counted. A string or a path names a file of JSON Lines."""
         with spooled(prompts) as file:
-            return self._call(
-                lambda: self._jobs.UploadPrompts(_pieces(job_id, file), metadata=self._metadata)
+            return self._repeated(
+                lambda: self._jobs.UploadPrompts(_pieces(job_id, file), metadata=self._session.metadata)
             )
 
     def submit(
@@ -94,9 +93,7 @@ class Client:
     ) -> str:
         """Creates a job, uploads its prompts and returns its id. With
         `continue_from` prompts is None."""
-        continues = "continue_from" in options
-        if continues != (prompts is None):
-            raise ValueError("a job has prompts, or continue_from, which brings those of another job")
+        check_prompts(prompts is not None, options)
         job_id = self.init(provider, model, idempotency_key=idempotency_key, **options).job_id
         if prompts is not None:
             self.upload(job_id, prompts)
@@ -104,66 +101,33 @@ class Client:
 
     def status(self, job_id: str) -> pb.GetJobStatusResponse:
         """The job's state and counts."""
-        return self._call(
-            lambda: self._jobs.GetJobStatus(pb.GetJobStatusRequest(job_id=job_id), metadata=self._metadata)
-        )
+        return self._call(self._jobs.GetJobStatus, pb.GetJobStatusRequest(job_id=job_id))
 
     def job(self, job_id: str) -> job_pb2.Job:
         """The whole job."""
-        return self._call(lambda: self._jobs.GetJob(pb.GetJobRequest(job_id=job_id), metadata=self._metadata)).job
+        return self._call(self._jobs.GetJob, pb.GetJobRequest(job_id=job_id)).job
 
     def jobs(self, status: job_pb2.Job.Status.ValueType = job_pb2.Job.STATUS_UNSPECIFIED) -> Iterator[job_pb2.Job]:
         """The client's jobs, newest first, of one state if given."""
-        request = pb.ListJobsRequest(status=status)
-        while True:
-            page = self._call(lambda: self._jobs.ListJobs(request, metadata=self._metadata))
-            yield from page.jobs
-            if not page.next_page_token:
-                return
-            request = pb.ListJobsRequest(status=status, page_token=page.next_page_token)
+        return self._pages(self._jobs.ListJobs, JobPages(status))
 
     def cancel(self, job_id: str) -> None:
         """Stops the job: no new prompt leaves after this returns."""
-        self._call(lambda: self._jobs.CancelJob(pb.CancelJobRequest(job_id=job_id), metadata=self._metadata))
+        self._call(self._jobs.CancelJob, pb.CancelJobRequest(job_id=job_id))
 
     def delete(self, job_id: str) -> None:
         """Stops the job if need be, and removes its prompts, results and errors."""
-        self._call(lambda: self._jobs.DeleteJob(pb.DeleteJobRequest(job_id=job_id), metadata=self._metadata))
+        self._call(self._jobs.DeleteJob, pb.DeleteJobRequest(job_id=job_id))
 
     def results(self, job_id: str, *, partial: bool = False, full: bool = False) -> Iterator[pb.GetJobResultsResponse.File]:
         """The files that can be downloaded, each with its URL. `partial` asks
         for what is finished so far, `full` for the provider's whole answers."""
-        token = ""
-        while True:
-            request = pb.GetJobResultsRequest(
-                job_id=job_id, partial=partial, view="full" if full else "", page_token=token
-            )
-            page = self._call(lambda: self._jobs.GetJobResults(request, metadata=self._metadata))
-            yield from page.files
-            if not (token := page.next_page_token):
-                return
+        return self._pages(self._jobs.GetJobResults, FilePages(job_id, partial, full))
 
     def watch(self, job_id: str) -> Iterator[pb.GetJobStatusResponse]:
         """The state now and each one that follows, at most 4 a second; the last
         is the settled one. A slow reader gets the newest only."""
-        seen = ""
-        retry = Retry(self._patience)
-        while True:
-            retry.opened()
-            stream = self._jobs.WatchJob(pb.WatchJobRequest(job_id=job_id), metadata=self._metadata)
-            try:
-                for event in stream:
-                    retry.progress()
-                    # A new stream begins with the state now, which may be known.
-                    if event.event_id != seen:
-                        seen = event.event_id
-                        yield event.status
-                    if event.settled:
-                        return
-            except grpc.RpcError as error:
-                time.sleep(retry.delay(translated(error)))
-            finally:
-                stream.cancel()
+        return self._follow(self._jobs.WatchJob, States(job_id))
 
     def wait(self, job_id: str) -> pb.GetJobStatusResponse:
         """Follows a job until it is settled and returns its last state."""
@@ -175,21 +139,7 @@ class Client:
         also while it runs, until it is settled. `offset` passes over the first
         ones: it is that of the last outcome already dealt with. Over lost
         connections and restarts nothing is repeated and nothing left out."""
-        retry = Retry(self._patience)
-        while True:
-            retry.opened()
-            request = pb.StreamResultsRequest(job_id=job_id, offset=offset)
-            stream = self._jobs.StreamResults(request, metadata=self._metadata)
-            try:
-                for response in stream:
-                    retry.progress()
-                    offset = due(response.outcome, offset)
-                    yield outcome(response.outcome)
-                return
-            except grpc.RpcError as error:
-                time.sleep(retry.delay(translated(error)))
-            finally:
-                stream.cancel()
+        return self._follow(self._jobs.StreamResults, Outcomes(job_id, offset))
 
     def run(
         self,
@@ -208,14 +158,41 @@ class Client:
         )
         return Run(self, job_id, progress)
 
-    def _call(self, call: Callable[[], T]) -> T:
-        retry = Retry(self._patience)
+    def _call(
+        self, method: grpc.UnaryUnaryMultiCallable[Q, A], request: Q, metadata: Metadata | None = None
+    ) -> A:
+        return self._repeated(lambda: method(request, metadata=metadata or self._session.metadata))
+
+    def _repeated(self, call: Callable[[], A]) -> A:
+        retry = self._session.retry()
         while True:
             retry.opened()
             try:
                 return call()
             except grpc.RpcError as error:
                 time.sleep(retry.delay(translated(error)))
+
+    def _pages(self, method: grpc.UnaryUnaryMultiCallable[Q, A], pages: Pages[Q, A, T]) -> Iterator[T]:
+        while not pages.done:
+            yield from pages.take(self._call(method, pages.request()))
+
+    def _follow(self, method: grpc.UnaryStreamMultiCallable[Q, A], state: Stream[Q, A, T]) -> Iterator[T]:
+        retry = self._session.retry()
+        while not state.over:
+            retry.opened()
+            stream = method(state.request(), metadata=self._session.metadata)
+            try:
+                for message in stream:
+                    retry.progress()
+                    if (item := state.take(message)) is not None:
+                        yield item
+                    if state.over:
+                        return
+                state.ended()
+            except grpc.RpcError as error:
+                time.sleep(retry.delay(translated(error)))
+            finally:
+                stream.cancel()
 
 
 class Run:
@@ -234,9 +211,7 @@ class Run:
             for each in self._client.outcomes(self.job_id):
                 bar.saw(each)
                 yield each
-        job = self._client.job(self.job_id)
-        if job.status != job_pb2.Job.COMPLETED:
-            raise JobEnded(job)
+        check_ended(self._client.job(self.job_id))
 
 
 def run(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-if TYPE_CHECKING:
-    from promptforge.v1 import job_pb2
+from promptforge.v1 import job_pb2
 
 _DOMAIN = "promptforge"
 _LOST_STREAM = ("RST_STREAM", "Stream removed", "GOAWAY", "closed the stream without sending trailers")
@@ -54,6 +51,12 @@ class JobEnded(Exception):
         why = job.failure_reason or "it ended before all of its prompts had an outcome"
         super().__init__(f"job {job.job_id} {type(job).Status.Name(job.status)}: {why}")
         self.job = job
+
+
+def check_ended(job: job_pb2.Job) -> None:
+    """Raises JobEnded unless the job is COMPLETED."""
+    if job.status != job_pb2.Job.COMPLETED:
+        raise JobEnded(job)
 
 
 def translated(error: grpc.RpcError) -> PromptForgeError:

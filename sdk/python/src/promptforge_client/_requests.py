@@ -29,3 +29,9 @@ class JobOptions(TypedDict, total=False):
 
 def init_request(provider: str, model: str, options: JobOptions) -> pb.InitJobRequest:
     return pb.InitJobRequest(provider=provider, model=model, **options)
+
+
+def check_prompts(given: bool, options: JobOptions) -> None:
+    """Raises ValueError unless a job has either prompts or another job's."""
+    if given == ("continue_from" in options):
+        raise ValueError("a job has prompts, or continue_from, which brings those of another job")
