@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/promptforge/promptforge/storage/bolt"
@@ -51,11 +50,10 @@ func checkFolder(p *program, dir string) error {
 
 // lookAt opens a data folder that must be there, without changing anything.
 func lookAt(dir string) (*bolt.Store, *files.Folder, error) {
-	path := filepath.Join(dir, storeName)
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil, fmt.Errorf("there is no data folder at %s", dir)
+	if err := findStore(dir); err != nil {
+		return nil, nil, err
 	}
-	store, err := bolt.OpenReadOnly(path)
+	store, err := bolt.OpenReadOnly(filepath.Join(dir, storeName))
 	var held *bolt.HeldError
 	if errors.As(err, &held) {
 		return nil, nil, fmt.Errorf("%w; stop that process first, or make a backup and check that", held)

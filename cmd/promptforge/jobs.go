@@ -30,8 +30,8 @@ type jobsCmd struct {
 // serverFlags say which server is asked. The key comes from the environment
 // alone, since everyone on a machine can read a command line.
 type serverFlags struct {
-	URL    string `name:"url" help:"The server (http://127.0.0.1:8080, $PROMPTFORGE_URL). The key comes from $PROMPTFORGE_API_KEY." placeholder:"URL"`
-	JSON   bool   `name:"json" help:"Print JSON for machines, the server's own; a line for each object."`
+	URL    string `name:"url" help:"The server (default http://127.0.0.1:8080, $PROMPTFORGE_URL); the key comes from $PROMPTFORGE_API_KEY." placeholder:"URL"`
+	JSON   bool   `name:"json" help:"Print JSON for machines, an object a line."`
 	Output string `short:"o" help:"text or json; json is the same as --json." enum:"text,json" default:"text" placeholder:"FORMAT"`
 }
 
@@ -157,6 +157,14 @@ type jobsCancelCmd struct {
 	serverFlags
 }
 
+// Help is the long help.
+func (c *jobsCancelCmd) Help() string {
+	return `No new prompt is sent after it; requests in flight may finish, and are recorded. The answers so far are fetched with jobs results --partial, and jobs submit --continue-from sends the rest later.
+
+	promptforge jobs cancel ID
+`
+}
+
 // Run cancels a job.
 func (c *jobsCancelCmd) Run(p *program) error {
 	return c.change(p, http.MethodPost, jobPath(c.ID)+"/cancel", "The job "+c.ID+" is cancelled; nothing more is sent for it.")
@@ -165,6 +173,14 @@ func (c *jobsCancelCmd) Run(p *program) error {
 type jobsDeleteCmd struct {
 	ID string `arg:"" help:"The job's id."`
 	serverFlags
+}
+
+// Help is the long help.
+func (c *jobsDeleteCmd) Help() string {
+	return `Nothing of it can be had back, and what was paid for is gone with it: fetch the answers first (jobs results).
+
+	promptforge jobs delete ID
+`
 }
 
 // Run deletes a job.

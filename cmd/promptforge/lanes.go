@@ -32,7 +32,7 @@ func (f *lanesFlags) server() (*admin.Client, error) {
 	if errors.Is(err, admin.ErrNobodyListens) {
 		return nil, fmt.Errorf("no server runs on %s, and lanes are there only while one does; name its folder with --data-dir", f.DataDir)
 	}
-	return client, err
+	return client, keptOut(f.DataDir, err)
 }
 
 type lanesListCmd struct{ lanesFlags }

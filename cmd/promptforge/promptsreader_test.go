@@ -132,6 +132,8 @@ func TestWhatTheSystemSays(t *testing.T) {
 		{unusableFolder("d", wrapped(syscall.EACCES)), "the folder d cannot be used: this user may not write there; choose another, or change who owns it"},
 		{unusableFolder("d", wrapped(syscall.ENOTDIR)), "the folder d cannot be made: a file has that name, or one above it; choose another"},
 		{unusableFolder("d", wrapped(syscall.EROFS)), "the folder d cannot be used: its disk is mounted read-only; choose another"},
+		{keptOut("d", fmt.Errorf("look: %w", wrapped(syscall.EACCES))), "the data folder d is another user's; run this as the user that the server runs as"},
+		{keptOut("d", errors.New("odd")), "odd"},
 		{unusableFolder("d", errors.New("odd")), "the folder d cannot be made: odd"},
 	} {
 		if fmt.Sprint(row.got) != row.want {

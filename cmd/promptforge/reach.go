@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -17,7 +18,7 @@ func (f *dataDirFlag) reach(makeIt bool, do func(*admin.Client) error, local fun
 		return do(client)
 	}
 	if !errors.Is(err, admin.ErrNobodyListens) {
-		return err
+		return keptOut(f.DataDir, err)
 	}
 	open := openExisting
 	if makeIt {
@@ -36,8 +37,26 @@ func (f *dataDirFlag) reach(makeIt bool, do func(*admin.Client) error, local fun
 
 // openExisting opens a data folder that must be there.
 func openExisting(dir string) (*memory, error) {
-	if _, err := os.Stat(filepath.Join(dir, storeName)); err != nil {
-		return nil, fmt.Errorf("there is no data folder at %s; name the server's with --data-dir", dir)
+	if err := findStore(dir); err != nil {
+		return nil, fmt.Errorf("%w; name the server's with --data-dir", err)
 	}
 	return openMemory(dir, 1)
+}
+
+// findStore tells whether a data folder is there.
+func findStore(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, storeName))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("there is no data folder at %s", dir)
+	}
+	return keptOut(dir, err)
+}
+
+// keptOut says it where the system keeps this user out of a data folder, and
+// leaves other errors as they are.
+func keptOut(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the data folder %s is another user's; run this as the user that the server runs as", dir)
+	}
+	return err
 }

@@ -33,6 +33,7 @@ func (c *jobsResultsCmd) Help() string {
 	return `Writes results_part_001.jsonl and so on, and errors.jsonl, which is empty when nothing failed. A download that broke off is taken up where it was when the command is run again.
 
 	promptforge jobs results ID --out answers
+	promptforge verify answers
 `
 }
 

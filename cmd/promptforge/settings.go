@@ -113,7 +113,7 @@ func knownSettings(app *kong.Application) []string {
 func describeFlag(v *kong.Value) string {
 	var notes []string
 	if v.HasDefault && v.Flag != nil && v.Flag.PlaceHolder != "" && v.Default != "0" && v.Default != "" {
-		notes = append(notes, v.Default)
+		notes = append(notes, "default "+v.Default)
 	}
 	if v.Tag != nil && v.Tag.Has(settingTag) {
 		notes = append(notes, "$"+envName(v.Name))
