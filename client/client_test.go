@@ -72,6 +72,20 @@ func TestDistrustIsNoLostConnection(t *testing.T) {
 	}
 }
 
+// The service's REST port, say: waiting mends nothing, and the sentence says
+// which port is meant.
+func TestTheWrongPort(t *testing.T) {
+	t.Parallel()
+	rest := httptest.NewServer(http.NotFoundHandler())
+	defer rest.Close()
+	c, err := client.Dial(rest.Listener.Addr().String(), "key")
+	must(t, err)
+	defer c.Close()
+	if _, err := c.Wait(t.Context(), "job", nil); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "REST port") || strings.Contains(err.Error(), "gave up") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	c := start(t).dialAs(t, "pf_wrong")

@@ -56,6 +56,9 @@ func (r *retry) after(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if misdirected(err) {
+		return fmt.Errorf("the target does not speak gRPC; if it is the service's REST port, give the other one, 9090 unless it was set: %w", err)
+	}
 	if !lost(err) {
 		return err
 	}
@@ -86,13 +89,20 @@ func lost(err error) bool {
 	st := status.Convert(err)
 	switch st.Code() {
 	case codes.Unavailable:
-		return !distrusted(st.Message())
+		return !distrusted(st.Message()) && !misdirected(err)
 	case codes.Internal, codes.Canceled:
 		return strings.Contains(st.Message(), "stream terminated by RST_STREAM") ||
 			strings.Contains(st.Message(), "closed the stream without sending trailers")
 	default:
 		return false
 	}
+}
+
+// misdirected reports whether an HTTP/1.1 server answered, such as the service's
+// own REST port.
+func misdirected(err error) bool {
+	st := status.Convert(err)
+	return st.Code() == codes.Unavailable && strings.Contains(st.Message(), "looked like an HTTP/1.1 header")
 }
 
 // distrusted reports whether a connection failed by a wrong certificate, or by a

@@ -1,10 +1,12 @@
 """The parts that both clients are made of, without a service."""
 
+import http.server
 import os
+import threading
 
 from promptforge.v1 import job_pb2
 from promptforge.v1 import job_service_pb2 as pb
-from promptforge_client import JobEnded
+from promptforge_client import Client, JobEnded, PromptForgeError
 from promptforge_client._errors import check_ended
 from promptforge_client._pages import FilePages, JobPages
 from promptforge_client._requests import check_prompts
@@ -85,5 +87,18 @@ def requests():
     fails(JobEnded, lambda: check_ended(job_pb2.Job(status=job_pb2.Job.FAILED)))
 
 
-for part in (pages, states, outcomes, session, requests):
+def the_wrong_port():
+    rest = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=rest.serve_forever, daemon=True).start()
+    try:
+        with Client(f"127.0.0.1:{rest.server_port}", api_key="pf_x") as client:
+            client.status("a")
+    except PromptForgeError as refusal:
+        assert not refusal.lost and "REST port" in refusal.detail, refusal
+    else:
+        raise AssertionError("it answered")
+    rest.shutdown()
+
+
+for part in (the_wrong_port, pages, states, outcomes, session, requests):
     part()

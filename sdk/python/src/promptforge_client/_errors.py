@@ -9,6 +9,8 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from promptforge.v1 import job_pb2
 
 _DOMAIN = "promptforge"
+_NO_GRPC = "Failed parsing HTTP/2"
+_DISTRUST = ("Ssl handshake failed", "CERTIFICATE_VERIFY_FAILED", _NO_GRPC)
 _LOST_STREAM = ("RST_STREAM", "Stream removed", "GOAWAY", "closed the stream without sending trailers")
 
 
@@ -33,7 +35,7 @@ class PromptForgeError(Exception):
         """Whether the connection was lost, or the service cannot answer now:
         whether the same call may do better later."""
         if self.code is grpc.StatusCode.UNAVAILABLE:
-            return "Ssl handshake failed" not in self.detail and "CERTIFICATE_VERIFY_FAILED" not in self.detail
+            return not any(text in self.detail for text in _DISTRUST)
         # gRPC has no code for what befalls a stream on its way, only a text.
         return self.code in (
             grpc.StatusCode.INTERNAL,
@@ -73,4 +75,10 @@ def translated(error: grpc.RpcError) -> PromptForgeError:
                 reason = info.reason
             elif detail.Unpack(retry):
                 retry_after = max(0.0, retry.retry_delay.ToTimedelta().total_seconds())
-    return PromptForgeError(error.code(), reason, error.details() or "", retry_after)
+    said = error.details() or ""
+    if _NO_GRPC in said:
+        said = (
+            "the target does not speak gRPC; if it is the service's REST port, "
+            f"give the other one, 9090 unless it was set: {said}"
+        )
+    return PromptForgeError(error.code(), reason, said, retry_after)
