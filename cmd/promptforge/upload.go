@@ -42,6 +42,10 @@ func (c *jobsUploadCmd) Run(p *program) error {
 	}
 	defer up.close()
 	made, err := a.uploadURL(p.ctx, c.ID)
+	var refused *apiError
+	if errors.As(err, &refused) && refused.status == http.StatusConflict {
+		return fmt.Errorf("%s To send the file in a new job: promptforge jobs submit", refused.detail)
+	}
 	if err != nil {
 		return err
 	}

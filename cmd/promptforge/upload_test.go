@@ -29,7 +29,7 @@ func TestUploadAfterARefusedOne(t *testing.T) {
 		t.Errorf("stdout: %s", again.stdout)
 	}
 	exec(t, c, "jobs", "watch", id).want(t, 0, "3 of 3 done")
-	exec(t, c, "jobs", "upload", id, promptsFile(t, 3)).wantSentence(t, 1, "COMPLETED")
+	exec(t, c, "jobs", "upload", id, promptsFile(t, 3)).wantSentence(t, 1, "COMPLETED", "promptforge jobs submit")
 }
 
 // A file without a usable line makes the job FAILED, and that is said.
