@@ -87,7 +87,7 @@ func TestStoppedUpload(t *testing.T) {
 		fmt.Fprintf(w, `{"job_id":%q,"upload_url":"%s/up","expires_at":null}`, fakeID, f.url)
 	})
 	f.HandleFunc("PUT /up", func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) //nolint:errcheck // until the caller leaves
+		io.Copy(io.Discard, r.Body)
 		stop()
 		<-r.Context().Done()
 	})

@@ -131,7 +131,7 @@ func (u *upload) open() (*promptsReader, error) {
 // close gives up what was opened and not sent.
 func (u *upload) close() {
 	if u.opened != nil {
-		u.opened.Close() //nolint:errcheck // it was only read
+		u.opened.Close() // it was only read
 	}
 }
 
