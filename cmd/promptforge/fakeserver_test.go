@@ -170,7 +170,7 @@ func TestResultsGoOnWhereTheyBrokeOff(t *testing.T) {
 		t.Errorf("the ranges were %q", got)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
 	if !strings.Contains(got.stdout, "2 files (320 bytes)") {
@@ -197,8 +197,22 @@ func TestResultsRefuseAFolderOfAnotherJob(t *testing.T) {
 	var ranges []string
 	f.fakeResults("{}\n", 100, &ranges)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "results_part_002.jsonl"), "{}\n")
-	exec(t, f.env(), "jobs", "results", fakeID, "--out", dir).wantSentence(t, 1, "results_part_002.jsonl", "empty folder")
+	args := []string{"jobs", "results", fakeID, "--out", dir}
+	mine := filepath.Join(dir, "results_part_001.jsonl")
+	write(t, mine, "mine\n")
+	exec(t, f.env(), args...).wantSentence(t, 1, "it holds results_part_001.jsonl", "empty folder")
+	write(t, filepath.Join(dir, claimName), "another\n")
+	exec(t, f.env(), args...).wantSentence(t, 1, "it holds the results of the job another")
+	if got := lines(t, mine); len(got) != 1 || got[0] != "mine" {
+		t.Errorf("they were written over: %v", got)
+	}
+	// Its own it may write over, as often as it likes; and once the other's are
+	// gone, the folder is free.
+	for range 2 {
+		os.Remove(mine)
+		exec(t, f.env(), args...).want(t, 0)
+	}
+	exec(t, f.env(), args...).want(t, 0)
 }
 
 // A file that is compressed on its way, and a broken connection, after which

@@ -30,7 +30,7 @@ type jobsResultsCmd struct {
 
 // Help is the long help.
 func (c *jobsResultsCmd) Help() string {
-	return `Writes results_part_001.jsonl and so on, and errors.jsonl, which is empty when nothing failed. A download that broke off is taken up where it was when the command is run again.
+	return `Writes results_part_001.jsonl and so on, and errors.jsonl, which is empty when nothing failed. A download that broke off is taken up where it was when the command is run again. The folder is the job's from then on; another job's results need another folder.
 
 	promptforge jobs results ID --out answers
 	promptforge verify answers
@@ -60,8 +60,12 @@ func (c *jobsResultsCmd) Run(p *program) error {
 	if err := durable.MkdirAll(durable.DownloadsName, c.Out, 0o755); err != nil {
 		return fmt.Errorf("--out: %w", unusableFolder(c.Out, err))
 	}
-	if err := refuseForeign(c.Out, files); err != nil {
-		return err
+	err = claimFolder(c.Out, c.ID)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("--out: %w", unusableFolder(c.Out, err))
+	}
+	if err != nil {
+		return fmt.Errorf("--out %s: %w", c.Out, err)
 	}
 	d := &download{api: a, dir: c.Out, job: c.ID}
 	var bytes int64
@@ -131,25 +135,6 @@ func (c *jobsResultsCmd) fresh(a *api, i int) func(context.Context) (string, err
 		}
 		return files[i].URL, nil
 	}
-}
-
-// refuseForeign refuses a folder with parts that the job does not have, since
-// nobody could tell the two jobs' answers apart afterwards.
-func refuseForeign(dir string, files []resultFile) error {
-	listed := map[string]bool{}
-	for _, f := range files {
-		listed[f.Filename] = true
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if resultName.MatchString(e.Name()) && !listed[e.Name()] {
-			return fmt.Errorf("--out %s: holds %s, which this job does not have; choose an empty folder", dir, e.Name())
-		}
-	}
-	return nil
 }
 
 // download brings files into a folder. One that is not whole yet has a name of
