@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -196,8 +197,15 @@ func parseMistake(err error) error {
 		help := "promptforge --help"
 		if node := wrong.Context.Selected(); node != nil {
 			help = node.FullPath() + " --help"
+		} else if len(wrong.Context.Args) > 0 && isFile(wrong.Context.Args[0]) {
+			return fmt.Errorf("to send the prompts in %[1]s: promptforge run %[2]s --provider NAME --model NAME", wrong.Context.Args[0], quote(wrong.Context.Args[0]))
 		}
 		return fmt.Errorf("%w (%s shows what there is)", err, help)
 	}
 	return err
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }

@@ -84,6 +84,8 @@ func TestRunMistakes(t *testing.T) {
 	t.Parallel()
 	sim := simulate(t, simulator.Config{})
 	file := promptsFile(t, 1)
+	exec(t, sim.env(), file).wantSentence(t, 1, "promptforge run "+file+" --provider")
+	exec(t, sim.env(), "rn").wantSentence(t, 1, `did you mean "run"?`)
 	exec(t, sim.env(), runArgs("nowhere.jsonl")...).wantSentence(t, 1, "there is no file nowhere.jsonl")
 	exec(t, sim.env(), runArgs(t.TempDir())...).wantSentence(t, 1, "is a folder")
 	exec(t, sim.env(), runArgs("-")...).wantSentence(t, 1, "--out: names the folder")
