@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,6 +19,17 @@ const (
 	trialsAlone      = 3
 
 	maxRefusalWait = time.Minute
+
+	// After so many refusals while so many others passed it is in doubt whether
+	// a refusal tells anything of the rate: a controller that listened would
+	// slow down for prompts that no pace helps. Where none is left that could
+	// pass, one that did is enough.
+	refusalsInDoubt = 3
+	passedInDoubt   = 10
+
+	// A canary is about so many bytes and tokens.
+	canaryBytes  = 64
+	canaryTokens = 8
 
 	// Limits are counted by the minute: after so long without a request any
 	// budget is free. The second more is for clocks that differ.
@@ -38,9 +50,8 @@ func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	case alone:
 		it.drained = true
 	}
-	others := l.passed - it.passed
-	if it.alone >= trialsAlone && it.refused >= refusalsOfItsOwn && others >= passedMeanwhile {
-		l.finish(it, a.Failure(p, job.CodeRateLimit, it.attempts))
+	if it.alone >= trialsAlone && it.refused >= refusalsOfItsOwn && l.ripe(it) {
+		l.finish(it, l.overTheLimit(it, a, p))
 		return
 	}
 	wait := a.RetryAfter
@@ -51,39 +62,115 @@ func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prom
 		l.again(it, now.Add(wait))
 		return
 	}
-	if others < passedMeanwhile {
-		l.again(it, now.Add(wait))
-		l.passSomething(now)
-		return
-	}
 	if it.run.draining {
 		return
 	}
-	if alone {
-		wait = a.RetryAfter // the budget is still free
-	}
-	it.notBefore = now.Add(max(wait, time.Second))
+	// Nothing is sent beside it: no more than what the provider asked for needs
+	// to be waited.
+	it.notBefore = now.Add(max(a.RetryAfter, time.Second))
 	it.run.suspects = append(it.run.suspects, it)
 }
 
-// passSomething sends a canary where no other prompt is left that could pass:
-// a prompt that is too large must not circle for ever in a small job.
-func (l *lane) passSomething(now time.Time) {
-	if l.canaryOut || l.hold != nil || l.inFlight > 0 {
-		return
+// ripe tells whether enough others passed to look at the prompt itself.
+func (l *lane) ripe(it *item) bool { return l.passed-it.passed >= passedMeanwhile }
+
+// ofItself tells whether a refusal for the rate tells of the prompt, and
+// nothing of the rate: it was refused before, and others passed since.
+func (l *lane) ofItself(it *item) bool {
+	if it.refused == 0 {
+		return false
 	}
+	if l.passed > it.refusedAt {
+		return true
+	}
+	others := l.passed - it.passed
+	return it.refused >= refusalsInDoubt && (others >= passedInDoubt || others > 0 && !l.anyFresh())
+}
+
+// anyFresh tells whether there is a prompt that was not sent yet.
+func (l *lane) anyFresh() bool {
 	for _, r := range l.runs {
-		if r.draining {
-			continue
-		}
-		if len(r.fresh) > 0 || !r.eof || slices.ContainsFunc(r.retry, func(it *item) bool { return it.refused < refusalsOfItsOwn-trialsAlone }) {
-			return
+		if !r.draining && (len(r.fresh) > 0 || !r.eof) {
+			return true
 		}
 	}
-	if !l.dayPermits(now) || !l.slot.take(&l.seat) {
+	return false
+}
+
+// overTheLimit is the error record of a prompt that is refused for the rate
+// whatever the rate is. Its refusals were for itself, so they count as attempts.
+func (l *lane) overTheLimit(it *item, a *provider.Answer, p *job.Prompt) *job.Outcome {
+	told := *a
+	told.Message = fmt.Sprintf("The provider refused this prompt for the rate %d times while %d other requests passed, the last %d times with nothing else in flight and the budget of a minute free: the prompt by itself is over the limit. It said: %s",
+		it.refused, l.passed-it.passed, it.alone, a.Message)
+	return told.Failure(p, job.CodeRateLimit, it.attempts+it.refused)
+}
+
+// vouch has canaries pass, one after the other, where a job is too small for
+// others to: a prompt that is too large must not circle for ever. only tells
+// that nothing else may leave; wake is when to look again.
+func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
+	if l.trial != nil || !l.unripe() || l.othersWait() {
+		return time.Time{}, false
+	}
+	l.slot.leave(&l.seat)
+	if l.inFlight > 0 {
+		return time.Time{}, true // what is out may pass
+	}
+	if l.vouchAt.After(now) {
+		return l.vouchAt, true
+	}
+	if ok, at := l.ctl.Permit(now); !ok {
+		return at, true
+	}
+	if !l.dayPermits(now) {
+		if l.hold != nil {
+			return now, true
+		}
+		return time.Time{}, true // after the next save
+	}
+	if !l.slot.take(&l.seat) {
+		return now.Add(slotPoll), true
+	}
+	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canaryTokens)
+	l.canary(now)
+	return time.Time{}, true
+}
+
+// vouched hears what became of such a canary. Where it did not pass, nothing is
+// known of the prompts either: they go back among the others.
+func (l *lane) vouched(now time.Time, a *provider.Answer) {
+	l.vouching = false
+	v := verdict(a.Class)
+	l.ctl.Answered(now, rate.Feedback{
+		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), RetryAfter: a.RetryAfter, Limits: a.Limits,
+	})
+	if v == rate.Accepted {
+		l.vouchWait = 0
 		return
 	}
-	l.canary(now)
+	l.vouchWait = min(maxRefusalWait, max(time.Second, 2*l.vouchWait))
+	l.vouchAt = now.Add(max(l.vouchWait, a.RetryAfter))
+	l.release(func(it *item) bool {
+		if l.ripe(it) {
+			return false
+		}
+		if it.notBefore.Before(l.vouchAt) {
+			it.notBefore = l.vouchAt
+		}
+		return true
+	})
+}
+
+// unripe tells whether a prompt waits for others to pass before it is tried
+// alone.
+func (l *lane) unripe() bool {
+	for _, r := range l.runs {
+		if slices.ContainsFunc(r.suspects, func(it *item) bool { return !l.ripe(it) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // suspect picks the prompt that is tried alone next.
@@ -91,6 +178,9 @@ func (l *lane) suspect() *item {
 	var first *item
 	for _, r := range l.runs {
 		for _, it := range r.suspects {
+			if !l.ripe(it) {
+				continue
+			}
 			if first == nil || it.notBefore.Before(first.notBefore) {
 				first = it
 			}
@@ -101,8 +191,8 @@ func (l *lane) suspect() *item {
 
 // tryAlone lets the lane fall quiet for a prompt that is always refused, and
 // then sends it alone: first as soon as nothing else is in flight, since that
-// may be all it needs, and then with the budget of a minute free. silent tells that nothing else may leave; wake is when
-// to look again.
+// may be all it needs, and then with the budget of a minute free. silent tells
+// that nothing else may leave; wake is when to look again.
 func (l *lane) tryAlone(now time.Time) (wake time.Time, silent bool) {
 	if l.trial != nil {
 		return time.Time{}, true
@@ -125,15 +215,15 @@ func (l *lane) tryAlone(now time.Time) (wake time.Time, silent bool) {
 	if l.silentSince.IsZero() {
 		l.silentSince = now
 	}
-	l.bound = rate.BoundRPM
 	l.slot.leave(&l.seat)
-	if l.inFlight > 0 {
-		return time.Time{}, true
-	}
 	for _, other := range []time.Time{it.notBefore, it.run.requests.Ready(now), it.run.tokens.Ready(now)} {
 		if other.After(at) {
 			at = other
 		}
+	}
+	l.aloneUntil = at
+	if l.inFlight > 0 {
+		return time.Time{}, true
 	}
 	if at.After(now) {
 		return at, true
@@ -164,20 +254,58 @@ func (l *lane) tried(now time.Time, a *provider.Answer) {
 
 // othersWait tells whether the lane has anything else to send.
 func (l *lane) othersWait() bool {
-	for _, r := range l.runs {
-		if !r.draining && (len(r.fresh) > 0 || !r.eof || len(r.retry) > 0) {
-			return true
-		}
-	}
-	return false
+	return l.anyFresh() || slices.ContainsFunc(l.runs, func(r *run) bool { return !r.draining && len(r.retry) > 0 })
 }
 
 // unsuspect puts the suspects back among the others: a hold has other worries.
-func (l *lane) unsuspect() {
+func (l *lane) unsuspect() { l.release(func(*item) bool { return true }) }
+
+// release puts the suspects of a kind back among the others.
+func (l *lane) release(which func(*item) bool) {
 	for _, r := range l.runs {
+		kept := r.suspects[:0]
 		for _, it := range r.suspects {
-			l.again(it, it.notBefore)
+			if which(it) {
+				l.again(it, it.notBefore)
+			} else {
+				kept = append(kept, it)
+			}
 		}
-		r.suspects = nil
+		clear(r.suspects[len(kept):])
+		r.suspects = kept
 	}
+}
+
+// setAside tells whether all others wait for prompts that are tried alone, and
+// lets the log know when that begins and ends.
+func (l *lane) setAside(now time.Time, aside bool) {
+	switch {
+	case aside && l.aloneSince.IsZero():
+		l.aloneSince = now
+		l.emit(command{verb: doLog, note: note{what: "prompts that are always refused for the rate are tried alone", count: l.waitAlone()}})
+	case !aside && !l.aloneSince.IsZero():
+		l.aloneSince, l.aloneUntil, l.resumedAt = time.Time{}, time.Time{}, now
+		l.emit(command{verb: doLog, note: note{what: "a lane goes on after prompts were tried alone", count: l.waitAlone(), good: true}})
+	}
+}
+
+// waitAlone counts the prompts that are, or wait to be, tried alone.
+func (l *lane) waitAlone() int {
+	n := 0
+	if l.trial != nil {
+		n++
+	}
+	for _, r := range l.runs {
+		n += len(r.suspects)
+	}
+	return n
+}
+
+// aloneReason is what the lane's jobs show meanwhile.
+func (l *lane) aloneReason() string {
+	n := l.waitAlone()
+	if n == 1 {
+		return "1 prompt waits to be tried alone: the provider refuses it for the rate again and again while others pass. Nothing else is sent until it was tried with the whole budget of a minute free."
+	}
+	return fmt.Sprintf("%d prompts wait to be tried alone: the provider refuses them for the rate again and again while others pass. Nothing else is sent until they were tried with the whole budget of a minute free.", n)
 }

@@ -1,6 +1,9 @@
 package dispatcher
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +31,12 @@ func TestAloneEndsWhatIsAlwaysRefused(t *testing.T) {
 	r := s.job("a", 1, 1000, job.Job{})
 	s.run(10 * time.Hour)
 	s.want(r, "COMPLETED")
-	if s.failures() != 1 || !strings.Contains(string(s.outcomes[500].Public), `"error":"rate_limit_exceeded","attempts":0`) {
-		t.Errorf("%d error records, its own is %s", s.failures(), s.outcomes[500].Public)
+	record := string(s.outcomes[500].Public)
+	if s.failures() != 1 || !strings.Contains(record, fmt.Sprintf(`"error":"rate_limit_exceeded","attempts":%d,`, s.requests[500])) {
+		t.Errorf("%d error records, sent %d times, its own is %s", s.failures(), s.requests[500], record)
+	}
+	if !strings.Contains(record, fmt.Sprintf("refused this prompt for the rate %d times", s.requests[500])) || !strings.Contains(record, "It said: slow down") {
+		t.Errorf("its record says neither how often it was refused nor in which words: %s", record)
 	}
 	if s.requests[500] < 10 || len(last) < 3 {
 		t.Errorf("it was refused %d times, the last %d of them alone", s.requests[500], len(last))
@@ -127,6 +134,10 @@ func TestAloneInASmallJob(t *testing.T) {
 	if s.failures() != 2 || s.canaries < 90 {
 		t.Errorf("%d error records after %d canaries", s.failures(), s.canaries)
 	}
+	// Backoffs of 31 s, a hundred canaries of a second, and a minute of quiet.
+	if s.endedAt[r] > 5*time.Minute {
+		t.Errorf("it took %s", s.endedAt[r])
+	}
 
 	// Where nothing passes, it is no prompt's fault.
 	s = newSim(t, func(_ int64, at time.Duration) provider.Answer {
@@ -137,6 +148,73 @@ func TestAloneInASmallJob(t *testing.T) {
 	})
 	r = s.job("a", 1, 5, job.Job{})
 	s.run(48 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 0 {
+		t.Errorf("%d error records", s.failures())
+	}
+}
+
+// A few prompts that are too large, in a job that has little else, neither slow
+// the lane down nor make it wait for longer than the trials take; the job says
+// meanwhile what is waited for, and claims no time.
+func TestAloneAtTheEndOfASmallJob(t *testing.T) {
+	tooLarge := map[int64]bool{2: true, 6: true, 50: true, 54: true, 58: true}
+	var s *sim
+	s = newSim(t, func(line int64, _ time.Duration) provider.Answer {
+		if tooLarge[line] {
+			return slowDown(0)
+		}
+		return done()
+	})
+	s.latency = 50 * time.Millisecond
+	r := s.job("a", 1, 89, job.Job{})
+	told := map[string]bool{}
+	for s.endedAt[r] == 0 && s.since() < time.Hour {
+		s.run(500 * time.Millisecond)
+		p := s.lane.pace(s.now, r, int64(89-r.outcomes))
+		if r.outcomes < 84 || s.endedAt[r] > 0 {
+			continue
+		}
+		if !p.EstimatedCompletionAt.IsZero() && p.EstimatedCompletionAt.Before(s.now.Add(time.Minute)) && s.lane.waitAlone() == 5 {
+			t.Errorf("at %s it claims to be done in %s", s.since(), p.EstimatedCompletionAt.Sub(s.now))
+		}
+		if p.HoldReason != "" {
+			told[p.HoldReason] = true
+			if p.BoundBy != "hold" || p.HeldSince.IsZero() || !p.EstimatedCompletionAt.IsZero() {
+				t.Errorf("at %s: %+v", s.since(), p)
+			}
+		}
+	}
+	s.want(r, "COMPLETED")
+	if s.failures() != 5 {
+		t.Errorf("%d error records, want 5", s.failures())
+	}
+	if s.endedAt[r] > 2*time.Minute {
+		t.Errorf("it took %s", s.endedAt[r])
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(told)), func(reason string) bool { return strings.HasPrefix(reason, "5 prompts wait to be tried alone") }) {
+		t.Errorf("it was told: %v", told)
+	}
+	if !slices.Contains(s.log, "prompts that are always refused for the rate are tried alone") {
+		t.Errorf("the log has %q", s.log)
+	}
+}
+
+// A canary that is refused tells nothing of the prompts: they go back to the
+// others, and the lane does not circle.
+func TestAloneWhenCanariesAreRefused(t *testing.T) {
+	s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+		if line <= 1 && at < time.Hour {
+			return slowDown(0)
+		}
+		return done()
+	})
+	r := s.job("a", 1, 30, job.Job{})
+	s.run(time.Hour)
+	if n := s.requests[1] + s.canaries; n > 200 {
+		t.Errorf("%d requests left in an hour of refusals", n)
+	}
+	s.run(time.Hour)
 	s.want(r, "COMPLETED")
 	if s.failures() != 0 {
 		t.Errorf("%d error records", s.failures())

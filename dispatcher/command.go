@@ -36,5 +36,6 @@ type note struct {
 	hold   *hold
 	key    int
 	hasKey bool
+	count  int  // prompts; 0: it is of none
 	good   bool // nobody has to do anything
 }

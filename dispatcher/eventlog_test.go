@@ -128,7 +128,7 @@ func (p *player) play(e *logEntry) (commands []command, wake time.Duration) {
 	case "cancel":
 		p.lane.cancel(r)
 	case "leave":
-		p.lane.leave(r)
+		p.lane.leave(now, r)
 	case "block":
 		reason := ""
 		if e.End {

@@ -102,15 +102,15 @@ func (l *lane) begin(now time.Time, h *hold) {
 
 // resume ends the hold.
 func (l *lane) resume(now time.Time) {
-	l.unhold("a lane goes on")
+	l.unhold(now, "a lane goes on")
 	l.ctl.Resume(now)
 }
 
 // unhold forgets the hold.
-func (l *lane) unhold(what string) {
+func (l *lane) unhold(now time.Time, what string) {
 	told := *l.hold
 	l.emit(command{verb: doLog, note: note{what: what, hold: &told, good: true}})
-	l.hold = nil
+	l.hold, l.resumedAt = nil, now
 	l.weather.forget()
 	l.emit(command{verb: doSave})
 }
@@ -185,7 +185,6 @@ func (l *lane) probe(now time.Time) time.Time {
 // canary sends a canary, which has its slot.
 func (l *lane) canary(now time.Time) {
 	l.inFlight++
-	l.canaryOut = true
 	l.canaryKey, l.canaryGeneration = l.keys.pick(now), l.keys.generation
 	l.today.sent++
 	l.leftAt = now
@@ -241,12 +240,15 @@ func (l *lane) probeItem(now time.Time, other bool) *item {
 // canaried hears what became of a canary.
 func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	l.inFlight--
-	l.canaryOut = false
 	l.slot.free(&l.seat)
 	onlyKey := l.credential(now, l.canaryKey, l.canaryGeneration, a)
 	l.succeeded = l.succeeded || a.Class == provider.Done
 	if verdict(a.Class) == rate.Accepted {
 		l.passed++
+	}
+	if l.vouching {
+		l.vouched(now, a)
+		return
 	}
 	h := l.hold
 	if h == nil || !h.canary {
@@ -336,7 +338,7 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 		// The first probe repeats the prompt, the second asks with another or
 		// with a canary, where there is another: one prompt alone fails no lane.
 		if !l.succeeded && (h.probes > 1 || !l.untried()) {
-			l.failAll(a.Message)
+			l.failAll(now, a.Message)
 			return
 		}
 		h.other = true
@@ -353,9 +355,9 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	held := now.Sub(h.since)
 	switch {
 	case h.kind == refusal && held >= l.cfg.MaxHold:
-		l.failAll(fmt.Sprintf("Held for %s, and it did not mend: %s", l.cfg.MaxHold, h.reason))
+		l.failAll(now, fmt.Sprintf("Held for %s, and it did not mend: %s", l.cfg.MaxHold, h.reason))
 	case h.kind == outage && held >= l.cfg.MaxOutage:
-		l.failAll(fmt.Sprintf("The provider was down for %s%s.", l.cfg.MaxOutage, statusOf(a)))
+		l.failAll(now, fmt.Sprintf("The provider was down for %s%s.", l.cfg.MaxOutage, statusOf(a)))
 	}
 }
 
@@ -370,9 +372,9 @@ func (l *lane) untried() bool {
 }
 
 // failAll gives up every job of the lane and is then open for new ones.
-func (l *lane) failAll(reason string) {
+func (l *lane) failAll(now time.Time, reason string) {
 	for _, r := range l.runs {
 		l.fail(r, reason)
 	}
-	l.unhold("a lane's jobs are given up")
+	l.unhold(now, "a lane's jobs are given up")
 }

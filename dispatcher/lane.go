@@ -48,7 +48,6 @@ type lane struct {
 
 	keys             keyring
 	today            dayCount
-	canaryOut        bool
 	canaryKey        int
 	canaryGeneration int
 
@@ -56,6 +55,16 @@ type lane struct {
 	// the lane is quiet for such prompts; and until when it is not.
 	trial                          *item
 	leftAt, silentSince, openUntil time.Time
+	aloneSince, aloneUntil         time.Time // all others wait for them; until is about when the next is tried
+
+	resumedAt time.Time // when the last silence of the lane ended; zero: there was none
+
+	// A canary is out in place of others that could pass; when the next may
+	// leave after one that did not.
+	vouching    bool
+	vouchTicket rate.Ticket
+	vouchAt     time.Time
+	vouchWait   time.Duration
 
 	inFlight        int
 	flying          map[*item]bool // the prompts of them
@@ -95,13 +104,13 @@ func (l *lane) emit(c command) { l.out = append(l.out, c) }
 func (l *lane) join(r *run) {
 	l.runs = append(l.runs, r)
 	l.shares.join(r)
-	r.freshFirst = l.gloomy
+	r.freshFirst, r.passed = l.gloomy, &l.passed
 }
 
 // leave removes a job that is settled or gone. With the last one a hold that
 // only probes could end is forgotten: its --max-hold would be over before the
 // next job comes.
-func (l *lane) leave(r *run) {
+func (l *lane) leave(now time.Time, r *run) {
 	for i, other := range l.runs {
 		if other == r {
 			l.runs = append(l.runs[:i], l.runs[i+1:]...)
@@ -110,7 +119,7 @@ func (l *lane) leave(r *run) {
 		}
 	}
 	if h := l.hold; len(l.runs) == 0 && h != nil && (h.kind == outage || h.kind == refusal) {
-		l.unhold("a lane has no jobs any more")
+		l.unhold(now, "a lane has no jobs any more")
 	}
 }
 
@@ -171,9 +180,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	switch {
 	case v == rate.Accepted:
 		l.passed++
-	case a.Class == provider.SlowDown && (alone || it.refused > 0 && l.passed > it.refusedAt):
-		// Refused again while others passed: that tells of the prompt, and
-		// nothing of the rate.
+	case a.Class == provider.SlowDown && (alone || l.ofItself(it)):
 		v = rate.Failed
 	}
 	l.ctl.Answered(now, rate.Feedback{
@@ -413,8 +420,13 @@ func (l *lane) step(now time.Time) (wake time.Time) {
 
 // goOn sends what may leave now: a prompt alone, or all others.
 func (l *lane) goOn(now time.Time) time.Time {
-	wake, silent := l.tryAlone(now)
-	if silent {
+	wake, aside := l.vouch(now)
+	if !aside {
+		wake, aside = l.tryAlone(now)
+	}
+	l.setAside(now, aside)
+	if aside {
+		l.bound = rate.BoundHold
 		return wake
 	}
 	l.silentSince = time.Time{}
@@ -508,36 +520,6 @@ func (l *lane) end() {
 			l.emit(command{verb: doFinish, run: r})
 		}
 	}
-}
-
-// pace is what a run's job shows.
-func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
-	p := l.lanePace(now)
-	if l.hold == nil && l.blocked == "" && r.capped(now) {
-		p.BoundBy = string(rate.BoundCap)
-	}
-	if l.hold != nil || l.blocked != "" {
-		r.trend.forget() // what was before it does not tell what is after it
-	} else if rest := r.trend.left(now, r.outcomes, left); rest > 0 {
-		p.EstimatedCompletionAt = now.Add(rest)
-	}
-	return p
-}
-
-// lanePace is what of it all jobs of the lane have in common.
-func (l *lane) lanePace(now time.Time) *job.Pace {
-	s := l.ctl.Snapshot(now)
-	p := &job.Pace{
-		CurrentRPM: s.CurrentRPM, LearnedRPM: s.RPM, LearnedTPM: s.TPM, LearnedConcurrency: s.Concurrency,
-		BoundBy: string(l.bound),
-	}
-	if l.hold != nil {
-		p.HoldReason, p.HeldSince, p.HeldUntil = l.hold.reason, l.hold.since, l.hold.until
-	}
-	if l.blocked != "" {
-		p.HoldReason, p.HeldSince, p.HeldUntil = l.blocked, l.blockedAt, time.Time{}
-	}
-	return p
 }
 
 // abandoned hears that a request was given up in flight at the end.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/simulator"
 )
@@ -56,5 +57,85 @@ func TestDispatcherTellsAHold(t *testing.T) {
 	}
 	if j.FailedCount != 0 {
 		t.Errorf("%d prompts were blamed for the provider's outage", j.FailedCount)
+	}
+}
+
+// TestPaceOverAHold: while the lane is held its jobs show no rate and no end;
+// after it, the rate of now.
+func TestPaceOverAHold(t *testing.T) {
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at > 20*time.Second && at < 5*time.Minute {
+			return down()
+		}
+		return done()
+	})
+	s.lane.cfg.Rate.RPM = 600
+	s.lane.ctl.SetCaps(s.now, s.lane.cfg.Rate)
+	r := s.job("a", 1, 10_000, job.Job{})
+	told, after := false, time.Duration(0)
+	for s.since() < 7*time.Minute {
+		s.run(500 * time.Millisecond)
+		p := s.lane.pace(s.now, r, int64(10_000-r.outcomes))
+		at := s.since()
+		if p.CurrentRPM > 600 {
+			t.Fatalf("at %s: %v a minute under a cap of 600", at, p.CurrentRPM)
+		}
+		if s.lane.hold != nil {
+			told = true
+			if p.CurrentRPM != 0 || !p.EstimatedCompletionAt.IsZero() || !p.EstimatedLatest.IsZero() || p.BoundBy != "hold" {
+				t.Fatalf("held at %s: %+v", at, p)
+			}
+			continue
+		}
+		if !told {
+			continue
+		}
+		if after == 0 {
+			after = at
+		}
+		if since := at - after; since > 6*time.Second {
+			span := min(since, 10*time.Second)
+			want := float64(s.sentBetween(at-span, at)) / span.Minutes()
+			if p.CurrentRPM < want*0.6-15 || p.CurrentRPM > want*1.6+15 {
+				t.Errorf("%s after the hold it tells %v a minute, want about %v", since, p.CurrentRPM, want)
+			}
+		}
+		left := float64(10_000-r.outcomes) / 600
+		if since := at - after; since > 60*time.Second {
+			rest := p.EstimatedCompletionAt.Sub(s.now).Minutes()
+			if rest < left*0.95 || rest > left*1.5 || p.EstimatedEarliest.After(p.EstimatedCompletionAt) || p.EstimatedLatest.Before(p.EstimatedCompletionAt) {
+				t.Fatalf("%s after the hold it tells %v min, want about %v: %+v", since, rest, left, p)
+			}
+		}
+	}
+	if !told || after == 0 {
+		t.Error("it was never held, or never went on")
+	}
+}
+
+// TestPaceUnderAJobsCap: never more than the cap, nor sooner than it allows,
+// also at the beginning.
+func TestPaceUnderAJobsCap(t *testing.T) {
+	s := newSim(t, func(int64, time.Duration) provider.Answer { return done() })
+	s.latency = 20 * time.Millisecond
+	r := s.job("a", 1, 200, job.Job{RPM: 60})
+	known := false
+	for s.endedAt[r] == 0 && s.since() < time.Hour {
+		s.run(250 * time.Millisecond)
+		open := int64(200 - r.outcomes)
+		p := s.lane.pace(s.now, r, open)
+		if p.CurrentRPM > 60 {
+			t.Fatalf("at %s: %v a minute under a cap of 60", s.since(), p.CurrentRPM)
+		}
+		if p.EstimatedCompletionAt.IsZero() {
+			continue
+		}
+		known = true
+		if soonest := p.EstimatedEarliest.Sub(s.now); soonest < time.Duration(open-1)*time.Second {
+			t.Fatalf("at %s: %d prompts in %s under a cap of 60", s.since(), open, soonest)
+		}
+	}
+	if !known {
+		t.Error("no end was ever told")
 	}
 }

@@ -21,6 +21,9 @@ type run struct {
 
 	fresh []*item // read and never sent, in the order of reading
 	retry retries
+	// passed counts the requests of the lane that the provider took. It is the
+	// lane's; nil before the run is in one.
+	passed *int64
 	// suspects were refused for the rate so often that they are tried alone.
 	suspects []*item
 	// refusedLast: the last to leave had been refused before, so a fresh one is
@@ -109,8 +112,13 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 }
 
 // passedOver tells whether a fresh prompt goes before one that is due again.
+// While nothing passed since that one was refused, the fresh one tells more of
+// the rate: it may be the prompt itself that is refused.
 func (r *run) passedOver(it *item) bool {
-	return it.refused > 0 && r.refusedLast || it.transient && r.freshFirst
+	if it.refused > 0 && (r.refusedLast || r.passed != nil && *r.passed == it.refusedAt) {
+		return true
+	}
+	return it.transient && r.freshFirst
 }
 
 // ready tells whether a prompt may leave for the first time.

@@ -121,7 +121,7 @@ func (r *laneRunner) reload(now time.Time) {
 		r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
 	}
 	if h := r.lane.hold; h != nil && h.kind == dayCap {
-		r.lane.unhold("a lane's cap of a day may be another") // and is begun again where it is not
+		r.lane.unhold(now, "a lane's cap of a day may be another") // and is begun again where it is not
 	}
 	old := r.clients[0]
 	r.connect(set)
@@ -324,6 +324,9 @@ func (r *laneRunner) log(n *note) {
 	if n.hasKey {
 		attrs = append(attrs, "credential", r.group[n.key].KeyName)
 	}
+	if n.count > 0 {
+		attrs = append(attrs, "prompts", n.count)
+	}
 	if h := n.hold; h != nil {
 		attrs = append(attrs, "hold", h.kind.String(), "since", h.since.UTC().Format(time.RFC3339))
 		if h.status != 0 {
@@ -431,8 +434,8 @@ func (r *laneRunner) settleNow(x *run) {
 
 // gone takes a job out of the lane.
 func (r *laneRunner) gone(x *run) {
-	r.post(func(time.Time) {
-		r.lane.leave(x)
+	r.post(func(now time.Time) {
+		r.lane.leave(now, x)
 		r.close(x)
 	})
 }

@@ -187,10 +187,10 @@ func (s *sim) execute(c command) {
 	case doFinish:
 		s.endedAt[c.run] = s.since()
 		s.ended[c.run] = "COMPLETED"
-		s.after(time.Millisecond, func() { s.lane.leave(c.run) })
+		s.after(time.Millisecond, func() { s.lane.leave(s.now, c.run) })
 	case doSettle:
 		s.endedAt[c.run] = s.since()
-		s.after(time.Millisecond, func() { s.lane.leave(c.run) })
+		s.after(time.Millisecond, func() { s.lane.leave(s.now, c.run) })
 	}
 }
 

@@ -102,12 +102,16 @@ type Pace struct {
 	LearnedConcurrency float64
 	// BoundBy is learning, rpm, tpm, concurrency, cap, share, hold or machine
 	// (docs/api.md); empty: not known.
-	BoundBy               string
+	BoundBy string
+	// EstimatedCompletionAt lies between the two after it, which say how much
+	// the job's rate has varied lately. Zero: nobody knows.
 	EstimatedCompletionAt time.Time
+	EstimatedEarliest     time.Time
+	EstimatedLatest       time.Time
 
 	HoldReason string    // a sentence; empty unless the lane is held
 	HeldSince  time.Time // zero unless held
-	HeldUntil  time.Time // zero unless the provider named a time
+	HeldUntil  time.Time // zero unless a time is known
 }
 
 // PromptsFile is an upload as it was kept.

@@ -122,6 +122,8 @@ func addPace(out *promptforgev1.Job, p *job.Pace) {
 	out.LearnedConcurrency = orNil(clamp32(whole(p.LearnedConcurrency)))
 	out.BoundBy = orNil(p.BoundBy)
 	out.EstimatedCompletionAt = protoTime(p.EstimatedCompletionAt)
+	out.EstimatedCompletionEarliest = protoTime(p.EstimatedEarliest)
+	out.EstimatedCompletionLatest = protoTime(p.EstimatedLatest)
 	if p.HoldReason != "" {
 		out.HoldReason = &p.HoldReason
 		out.HeldSince = protoTime(p.HeldSince)

@@ -102,7 +102,7 @@ func TestGoldenJob(t *testing.T) {
 	e := start(t)
 	id := e.completed(3)
 	const want = `{"job_id":"JOB","status":"COMPLETED","provider":"openai","model":"gpt-4o-mini","prompt_count":3,"completed_count":2,"failed_count":1,"created_at":"2024-01-15T10:15:00Z","started_processing_at":"2024-01-15T10:15:01Z","completed_at":"2024-01-15T10:15:02Z",` +
-		`"failure_reason":null,"hold_reason":null,"held_since":null,"held_until":null,"settled_at":"2024-01-15T10:15:02Z","max_retries":3,"rpm":null,"tpm":null,"prompt_tokens":6,"completion_tokens":8,"tokens_used":14,"requests_sent":3,"possibly_repaid":0,"current_rpm":null,"learned_rpm":null,"learned_tpm":null,"learned_concurrency":null,"bound_by":null,"estimated_completion_at":null,"continue_from":null,"metadata":{},"webhook_url":null,"webhook_state":null,"webhook_attempts":0,"webhook_error":null}`
+		`"failure_reason":null,"hold_reason":null,"held_since":null,"held_until":null,"settled_at":"2024-01-15T10:15:02Z","max_retries":3,"rpm":null,"tpm":null,"prompt_tokens":6,"completion_tokens":8,"tokens_used":14,"requests_sent":3,"possibly_repaid":0,"current_rpm":null,"learned_rpm":null,"learned_tpm":null,"learned_concurrency":null,"bound_by":null,"estimated_completion_at":null,"estimated_completion_earliest":null,"estimated_completion_latest":null,"continue_from":null,"metadata":{},"webhook_url":null,"webhook_state":null,"webhook_attempts":0,"webhook_error":null}`
 	golden(t, "job", e.rest("GET", "/v1/jobs/"+string(id), ""), http.StatusOK, want)
 	golden(t, "list", e.rest("GET", "/v1/jobs", ""), http.StatusOK, `{"jobs":[`+want+`],"next_page_token":""}`)
 	golden(t, "empty list", e.rest("GET", "/v1/jobs?status=FAILED", ""), http.StatusOK, `{"jobs":[],"next_page_token":""}`)

@@ -220,26 +220,28 @@ type wireJob struct {
 	StartedAt      *string `json:"started_processing_at"`
 	CompletedAt    *string `json:"completed_at"`
 
-	FailureReason   *string           `json:"failure_reason"`
-	HoldReason      *string           `json:"hold_reason"`
-	HeldSince       *string           `json:"held_since"`
-	HeldUntil       *string           `json:"held_until"`
-	SettledAt       *string           `json:"settled_at"`
-	MaxRetries      *int64            `json:"max_retries"`
-	RPM             *int64            `json:"rpm"`
-	TPM             *int64            `json:"tpm"`
-	TokensUsed      *int64            `json:"tokens_used"`
-	RequestsSent    *int64            `json:"requests_sent"`
-	PossiblyRepaid  *int64            `json:"possibly_repaid"`
-	CurrentRPM      *int64            `json:"current_rpm"`
-	BoundBy         *string           `json:"bound_by"`
-	EstimatedFinish *string           `json:"estimated_completion_at"`
-	ContinueFrom    *string           `json:"continue_from"`
-	Metadata        map[string]string `json:"metadata"`
-	WebhookURL      *string           `json:"webhook_url"`
-	WebhookState    *string           `json:"webhook_state"`
-	WebhookAttempts int64             `json:"webhook_attempts"`
-	WebhookError    *string           `json:"webhook_error"`
+	FailureReason     *string           `json:"failure_reason"`
+	HoldReason        *string           `json:"hold_reason"`
+	HeldSince         *string           `json:"held_since"`
+	HeldUntil         *string           `json:"held_until"`
+	SettledAt         *string           `json:"settled_at"`
+	MaxRetries        *int64            `json:"max_retries"`
+	RPM               *int64            `json:"rpm"`
+	TPM               *int64            `json:"tpm"`
+	TokensUsed        *int64            `json:"tokens_used"`
+	RequestsSent      *int64            `json:"requests_sent"`
+	PossiblyRepaid    *int64            `json:"possibly_repaid"`
+	CurrentRPM        *int64            `json:"current_rpm"`
+	BoundBy           *string           `json:"bound_by"`
+	EstimatedFinish   *string           `json:"estimated_completion_at"`
+	EstimatedEarliest *string           `json:"estimated_completion_earliest"`
+	EstimatedLatest   *string           `json:"estimated_completion_latest"`
+	ContinueFrom      *string           `json:"continue_from"`
+	Metadata          map[string]string `json:"metadata"`
+	WebhookURL        *string           `json:"webhook_url"`
+	WebhookState      *string           `json:"webhook_state"`
+	WebhookAttempts   int64             `json:"webhook_attempts"`
+	WebhookError      *string           `json:"webhook_error"`
 }
 
 // job asks for the whole job.

@@ -103,7 +103,11 @@ func showJob(out io.Writer, j *wireJob) error {
 		row("rate", number(n)+"/min")
 	}
 	row("bound by", or(j.BoundBy))
-	row("ready by", or(j.EstimatedFinish))
+	ready := or(j.EstimatedFinish)
+	if from, to := or(j.EstimatedEarliest), or(j.EstimatedLatest); ready != "" && from != "" && to != "" && from != to {
+		ready += " (between " + from + " and " + to + ")"
+	}
+	row("ready by", ready)
 	row("created", or(j.CreatedAt))
 	row("started", or(j.StartedAt))
 	row("ended", or(j.CompletedAt))

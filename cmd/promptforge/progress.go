@@ -16,6 +16,8 @@ type snapshot struct {
 	total, done int64
 	failed      int64   // of done
 	rate        float64 // outcomes or requests a minute; 0: not known
+	cap         float64 // the job's own bound of requests a minute; 0: none
+	rest        rest
 	boundBy     string
 	held        string // why nothing is sent
 	heldSince   time.Time
@@ -182,6 +184,9 @@ func (s snapshot) with(old snapshot) snapshot {
 	if s.rate == 0 {
 		s.rate = old.rate
 	}
+	if s.rest == (rest{}) {
+		s.rest = old.rest
+	}
 	return s
 }
 
@@ -204,8 +209,8 @@ func (s snapshot) notes() []string {
 	case s.held != "":
 		notes = append(notes, s.hold())
 	default:
-		if s.rate > 0 {
-			add("%s/min", number(int64(s.rate+0.5)))
+		if rate := s.shownRate(); rate > 0 {
+			add("%s/min", number(int64(rate+0.5)))
 		}
 		if s.boundBy != "" {
 			add("bound by %s", s.boundBy)
@@ -214,8 +219,8 @@ func (s snapshot) notes() []string {
 	if s.tokens > 0 {
 		add("%s", plural(s.tokens, "token"))
 	}
-	if left := s.left(); left > 0 {
-		add("%s left", short(left))
+	if left := s.left(); left != "" {
+		add("%s left", left)
 	}
 	return notes
 }
@@ -232,17 +237,21 @@ func (s snapshot) hold() string {
 	return text + ": " + strings.TrimRight(oneLine(s.held), ".")
 }
 
-// left is how long the rest will take at the present rate; 0: nobody knows.
-func (s snapshot) left() time.Duration {
-	open := s.total - s.done
-	if open <= 0 || s.rate <= 0 || s.held != "" || s.stopped || s.state != "PROCESSING" {
-		return 0
+// shownRate is never more than the job's own bound: over a short time more may
+// have been answered than a minute lets pass.
+func (s snapshot) shownRate() float64 {
+	if s.cap > 0 {
+		return min(s.rate, s.cap)
 	}
-	minutes := float64(open) / s.rate
-	if minutes > 60*24*365 {
-		return 0
+	return s.rate
+}
+
+// left is how long the rest will take; empty: nobody knows, or it is held.
+func (s snapshot) left() string {
+	if s.total <= s.done || s.held != "" || s.stopped || s.state != "PROCESSING" {
+		return ""
 	}
-	return max(time.Second, time.Duration(minutes*float64(time.Minute)))
+	return s.rest.String()
 }
 
 func (s snapshot) line() string {
@@ -253,7 +262,8 @@ func (s snapshot) line() string {
 	return text
 }
 
-// meter tells the rate at which a count rises, over the last half minute.
+// meter tells the rate at which a count rises, over the last half minute, or
+// since a hold that ended in it.
 type meter struct{ seen []reading }
 
 type reading struct {
@@ -262,6 +272,9 @@ type reading struct {
 }
 
 const meterWindow = 30 * time.Second
+
+// forget begins anew: what was before a hold is not the rate after it.
+func (m *meter) forget() { m.seen = nil }
 
 // rate adds a reading and returns the rise a minute; 0 while it is not known.
 func (m *meter) rate(now time.Time, n int64) float64 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -8,13 +9,25 @@ import (
 	"time"
 )
 
-func TestLines(t *testing.T) {
+func TestLines(t *testing.T) { synctest.Test(t, testLines) }
+
+func testLines(t *testing.T) {
+	in := func(about, earliest, latest time.Duration) rest {
+		now := time.Now()
+		return rest{now.Add(about), now.Add(earliest), now.Add(latest)}
+	}
 	for _, row := range []struct {
 		s    snapshot
 		want string
 	}{
 		{snapshot{state: "QUEUED", total: 10}, "0 of 10 done, QUEUED"},
-		{snapshot{state: "PROCESSING", total: 12345, done: 1234, failed: 2, rate: 600, boundBy: "rpm", tokens: 99999}, "1,234 of 12,345 done, 2 failed, 600/min, bound by rpm, 99,999 tokens, 18m31s left"},
+		{snapshot{state: "PROCESSING", total: 12345, done: 1234, failed: 2, rate: 600, boundBy: "rpm", tokens: 99999, rest: in(1111*time.Second, 1100*time.Second, 1120*time.Second)}, "1,234 of 12,345 done, 2 failed, 600/min, bound by rpm, 99,999 tokens, 18m31s left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(5*time.Minute, 4*time.Minute, 6*time.Minute)}, "3 of 10 done, 60/min, 4–6 min left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(time.Minute, 40*time.Second, 90*time.Second)}, "3 of 10 done, 60/min, 40–90 s left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(5*time.Minute, 30*time.Second, 50*time.Minute)}, "3 of 10 done, 60/min, 30s–50 min left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(3*time.Hour, 150*time.Minute, 250*time.Minute)}, "3 of 10 done, 60/min, 2–5 h left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 600, cap: 60}, "3 of 10 done, 60/min"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, held: "Down.", rest: in(5*time.Minute, 4*time.Minute, 6*time.Minute)}, "3 of 10 done, held: Down"},
 		{snapshot{state: "PROCESSING", total: 100, boundBy: "cap"}, "0 of 100 done, bound by cap"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, held: "The provider is down: no route."}, "3 of 10 done, held: The provider is down: no route"},
 		{snapshot{
@@ -44,20 +57,34 @@ func TestMeter(t *testing.T) {
 	if got := m.rate(at.Add(400*time.Second), 300); got != 0 {
 		t.Errorf("%v after a long pause", got)
 	}
+	// What was before a hold is not the rate after it.
+	m.forget()
+	m.rate(at.Add(500*time.Second), 300)
+	if got := m.rate(at.Add(502*time.Second), 320); math.Abs(got-600) > 1e-6 {
+		t.Errorf("%v after a hold, want 600", got)
+	}
 }
 
 func TestPlainProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr safeBuffer
 		p := &program{stderr: &stderr, every: 3 * time.Second}
-		show := p.newProgress(func(s snapshot) snapshot { s.boundBy = "tpm"; return s })
+		end := time.Now().Add(time.Minute)
+		show := p.newProgress(func(s snapshot) snapshot { s.boundBy, s.rest.about = "tpm", end; return s })
 		show.update(snapshot{state: "PROCESSING", total: 4, done: 1, rate: 60})
 		show.update(snapshot{state: "PROCESSING", total: 4, done: 2, rate: 60})
 		time.Sleep(20 * time.Second) // of the bubble's clock
 		show.update(snapshot{state: "PROCESSING", total: 4, done: 3, rate: 60})
 		time.Sleep(20 * time.Second)
 		show.end()
-		want := "2 of 4 done, 60/min, bound by tpm, 2s left\n3 of 4 done, 60/min, bound by tpm, 1s left\n"
+		want := ""
+		for at := 3; at < 40; at += 3 {
+			done := 2
+			if at > 20 {
+				done = 3
+			}
+			want += fmt.Sprintf("%d of 4 done, 60/min, bound by tpm, %ds left\n", done, 60-at)
+		}
 		if got := stderr.String(); got != want {
 			t.Errorf("it printed\n%s\nwant\n%s", got, want)
 		}

@@ -352,7 +352,12 @@ func (r *running) snapshot() snapshot {
 		tokens:  j.PromptTokens + j.CompletionTokens,
 		stopped: r.p.ctx.Err() != nil,
 	}
-	s.rate = r.meter.rate(time.Now(), s.done)
+	if s.held != "" {
+		r.meter.forget()
+		return s
+	}
+	s.rate, s.cap = r.meter.rate(time.Now(), s.done), float64(j.RPM)
+	s.rest = rest{j.Pace.EstimatedCompletionAt, j.Pace.EstimatedEarliest, j.Pace.EstimatedLatest}
 	return s
 }
 

@@ -161,15 +161,13 @@ func (w *watcher) event(id string, data []byte) error {
 }
 
 func (w *watcher) snapshot() snapshot {
-	s := snapshot{
+	return snapshot{
 		state: w.last.Status, total: or(w.last.PromptCount),
 		done: or(w.last.CompletedCount) + or(w.last.FailedCount), failed: or(w.last.FailedCount),
 	}
-	s.rate = w.meter.rate(time.Now(), s.done)
-	return s
 }
 
-// detail asks for what the events do not tell.
+// detail asks for what the events do not tell. One goroutine calls it.
 func (w *watcher) detail(s snapshot) snapshot {
 	j, _, err := w.api.job(w.p.ctx, w.id)
 	if err != nil {
@@ -177,6 +175,12 @@ func (w *watcher) detail(s snapshot) snapshot {
 	}
 	s.boundBy, s.held, s.tokens = or(j.BoundBy), or(j.HoldReason), or(j.TokensUsed)
 	s.heldSince, s.heldUntil = timeOf(j.HeldSince), timeOf(j.HeldUntil)
+	if s.held != "" {
+		w.meter.forget()
+		return s
+	}
+	s.rate, s.cap = w.meter.rate(time.Now(), s.done), float64(or(j.RPM))
+	s.rest = rest{timeOf(j.EstimatedFinish), timeOf(j.EstimatedEarliest), timeOf(j.EstimatedLatest)}
 	// A watcher that has just come knows no rate of outcomes yet. Before the
 	// first one, what was sent is only what fits in at once.
 	if rpm := or(j.CurrentRPM); rpm > 0 && s.rate == 0 && s.done > 0 {

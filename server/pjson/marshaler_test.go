@@ -68,7 +68,7 @@ func TestMarshal(t *testing.T) {
 				`"settled_at":null,"max_retries":3,"rpm":60,"tpm":null,"prompt_tokens":0,"completion_tokens":0,` +
 				`"tokens_used":9223372036854775807,"requests_sent":0,"possibly_repaid":0,"current_rpm":null,` +
 				`"learned_rpm":null,"learned_tpm":null,"learned_concurrency":null,"bound_by":null,` +
-				`"estimated_completion_at":null,"continue_from":null,"metadata":{"a":"<1>\n","b":"2"},"webhook_url":null,"webhook_state":null,"webhook_attempts":0,"webhook_error":null}`,
+				`"estimated_completion_at":null,"estimated_completion_earliest":null,"estimated_completion_latest":null,"continue_from":null,"metadata":{"a":"<1>\n","b":"2"},"webhook_url":null,"webhook_state":null,"webhook_attempts":0,"webhook_error":null}`,
 		},
 		"the results, without a token on the last page": {
 			&promptforgev1.GetJobResultsResponse{

@@ -109,6 +109,8 @@ type paceRecord struct {
 	LearnedConcurrency    float64   `json:"learned_concurrency,omitzero"`
 	BoundBy               string    `json:"bound_by,omitzero"`
 	EstimatedCompletionAt time.Time `json:"estimated_completion_at,omitzero"`
+	EstimatedEarliest     time.Time `json:"estimated_earliest,omitzero"`
+	EstimatedLatest       time.Time `json:"estimated_latest,omitzero"`
 
 	HoldReason string    `json:"hold_reason,omitzero"`
 	HeldSince  time.Time `json:"held_since,omitzero"`
@@ -123,7 +125,7 @@ func utcPace(p *job.Pace) job.Pace {
 			*n = 0
 		}
 	}
-	for _, at := range []*time.Time{&out.EstimatedCompletionAt, &out.HeldSince, &out.HeldUntil} {
+	for _, at := range []*time.Time{&out.EstimatedCompletionAt, &out.EstimatedEarliest, &out.EstimatedLatest, &out.HeldSince, &out.HeldUntil} {
 		*at = utc(*at)
 	}
 	return out

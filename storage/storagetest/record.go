@@ -12,6 +12,7 @@ func record(e *env) {
 	j, _ := e.processing("a", 5)
 	pace := job.Pace{
 		CurrentRPM: 59.5, LearnedRPM: 600, LearnedTPM: 1e6, LearnedConcurrency: 7, BoundBy: "hold", EstimatedCompletionAt: e.now.Add(time.Hour),
+		EstimatedEarliest: e.now.Add(50 * time.Minute), EstimatedLatest: e.now.Add(2 * time.Hour),
 		HoldReason: "The provider is down.", HeldSince: e.now, HeldUntil: e.now.Add(time.Minute),
 	}
 	outcomes := []*job.Outcome{result(3), failure(1), result(5)}

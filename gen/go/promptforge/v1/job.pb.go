@@ -138,13 +138,14 @@ type Job struct {
 	// expired unused), a sentence. Unset otherwise.
 	FailureReason *string `protobuf:"bytes,11,opt,name=failure_reason,json=failureReason,proto3,oneof" json:"failure_reason,omitempty"`
 	// Why nothing is sent at present although the job is PROCESSING (the provider
-	// is down, credit or a day's quota is used up, the disk is full), a sentence.
+	// is down, credit or a day's quota is used up, a credential is missing,
+	// prompts are tried alone, the disk is full), a sentence.
 	// Unset while the job is not held.
 	HoldReason *string `protobuf:"bytes,12,opt,name=hold_reason,json=holdReason,proto3,oneof" json:"hold_reason,omitempty"`
 	// When the present hold began. Unset while the job is not held.
 	HeldSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
-	// When the hold is expected to end, where the provider named a time. Unset
-	// otherwise, and while the job is not held.
+	// When the hold is expected to end, where the provider named a time or it is
+	// known. Unset otherwise, and while the job is not held.
 	HeldUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=held_until,json=heldUntil,proto3" json:"held_until,omitempty"`
 	// When the last request in flight was recorded or given up after the final
 	// state; from then on nothing of the job changes. Unset before that.
@@ -167,8 +168,8 @@ type Job struct {
 	// Requests that were sent and in flight at a crash or a given-up stop, whose
 	// answer is not known: the most that can have been paid for twice.
 	PossiblyRepaid int64 `protobuf:"varint,23,opt,name=possibly_repaid,json=possiblyRepaid,proto3" json:"possibly_repaid,omitempty"`
-	// Requests a minute that the job is sent with now, rounded to a whole
-	// number. Unset when not PROCESSING.
+	// Requests a minute that its lane sends now, rounded to a whole number, and
+	// at most the job's rpm. Unset when not PROCESSING and while it is held.
 	CurrentRpm *int64 `protobuf:"varint,24,opt,name=current_rpm,json=currentRpm,proto3,oneof" json:"current_rpm,omitempty"`
 	// What was learned of the provider's limit in requests a minute. Unset while
 	// nothing is known.
@@ -184,8 +185,13 @@ type Job struct {
 	// other clients), `hold` or `machine`. Unset when not PROCESSING.
 	BoundBy *string `protobuf:"bytes,28,opt,name=bound_by,json=boundBy,proto3,oneof" json:"bound_by,omitempty"`
 	// When the job is expected to complete at its present speed. Unset when not
-	// PROCESSING and while there is nothing to reckon with.
+	// PROCESSING, while it is held, and while there is nothing to reckon with.
 	EstimatedCompletionAt *timestamppb.Timestamp `protobuf:"bytes,29,opt,name=estimated_completion_at,json=estimatedCompletionAt,proto3" json:"estimated_completion_at,omitempty"`
+	// The earliest and the latest that the job is expected to complete, by how
+	// much its speed has varied lately. Unset when estimated_completion_at is.
+	EstimatedCompletionEarliest *timestamppb.Timestamp `protobuf:"bytes,36,opt,name=estimated_completion_earliest,json=estimatedCompletionEarliest,proto3" json:"estimated_completion_earliest,omitempty"`
+	// See estimated_completion_earliest.
+	EstimatedCompletionLatest *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=estimated_completion_latest,json=estimatedCompletionLatest,proto3" json:"estimated_completion_latest,omitempty"`
 	// The job whose file and results this one took over. Unset if none was
 	// named at init.
 	ContinueFrom *string `protobuf:"bytes,30,opt,name=continue_from,json=continueFrom,proto3,oneof" json:"continue_from,omitempty"`
@@ -439,6 +445,20 @@ func (x *Job) GetEstimatedCompletionAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Job) GetEstimatedCompletionEarliest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedCompletionEarliest
+	}
+	return nil
+}
+
+func (x *Job) GetEstimatedCompletionLatest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedCompletionLatest
+	}
+	return nil
+}
+
 func (x *Job) GetContinueFrom() string {
 	if x != nil && x.ContinueFrom != nil {
 		return *x.ContinueFrom
@@ -485,7 +505,7 @@ var File_promptforge_v1_job_proto protoreflect.FileDescriptor
 
 const file_promptforge_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x18promptforge/v1/job.proto\x12\x0epromptforge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x0f\n" +
+	"\x18promptforge/v1/job.proto\x12\x0epromptforge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x11\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x122\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1a.promptforge.v1.Job.StatusR\x06status\x12\x1a\n" +
@@ -527,7 +547,9 @@ const file_promptforge_v1_job_proto_rawDesc = "" +
 	"\x13learned_concurrency\x18\x1b \x01(\x05H\n" +
 	"R\x12learnedConcurrency\x88\x01\x01\x12\x1e\n" +
 	"\bbound_by\x18\x1c \x01(\tH\vR\aboundBy\x88\x01\x01\x12R\n" +
-	"\x17estimated_completion_at\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\x15estimatedCompletionAt\x12(\n" +
+	"\x17estimated_completion_at\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\x15estimatedCompletionAt\x12^\n" +
+	"\x1destimated_completion_earliest\x18$ \x01(\v2\x1a.google.protobuf.TimestampR\x1bestimatedCompletionEarliest\x12Z\n" +
+	"\x1bestimated_completion_latest\x18% \x01(\v2\x1a.google.protobuf.TimestampR\x19estimatedCompletionLatest\x12(\n" +
 	"\rcontinue_from\x18\x1e \x01(\tH\fR\fcontinueFrom\x88\x01\x01\x12=\n" +
 	"\bmetadata\x18\x1f \x03(\v2!.promptforge.v1.Job.MetadataEntryR\bmetadata\x12$\n" +
 	"\vwebhook_url\x18  \x01(\tH\rR\n" +
@@ -589,20 +611,22 @@ var file_promptforge_v1_job_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_promptforge_v1_job_proto_depIdxs = []int32{
-	0, // 0: promptforge.v1.Job.status:type_name -> promptforge.v1.Job.Status
-	3, // 1: promptforge.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	3, // 2: promptforge.v1.Job.started_processing_at:type_name -> google.protobuf.Timestamp
-	3, // 3: promptforge.v1.Job.completed_at:type_name -> google.protobuf.Timestamp
-	3, // 4: promptforge.v1.Job.held_since:type_name -> google.protobuf.Timestamp
-	3, // 5: promptforge.v1.Job.held_until:type_name -> google.protobuf.Timestamp
-	3, // 6: promptforge.v1.Job.settled_at:type_name -> google.protobuf.Timestamp
-	3, // 7: promptforge.v1.Job.estimated_completion_at:type_name -> google.protobuf.Timestamp
-	2, // 8: promptforge.v1.Job.metadata:type_name -> promptforge.v1.Job.MetadataEntry
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	0,  // 0: promptforge.v1.Job.status:type_name -> promptforge.v1.Job.Status
+	3,  // 1: promptforge.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	3,  // 2: promptforge.v1.Job.started_processing_at:type_name -> google.protobuf.Timestamp
+	3,  // 3: promptforge.v1.Job.completed_at:type_name -> google.protobuf.Timestamp
+	3,  // 4: promptforge.v1.Job.held_since:type_name -> google.protobuf.Timestamp
+	3,  // 5: promptforge.v1.Job.held_until:type_name -> google.protobuf.Timestamp
+	3,  // 6: promptforge.v1.Job.settled_at:type_name -> google.protobuf.Timestamp
+	3,  // 7: promptforge.v1.Job.estimated_completion_at:type_name -> google.protobuf.Timestamp
+	3,  // 8: promptforge.v1.Job.estimated_completion_earliest:type_name -> google.protobuf.Timestamp
+	3,  // 9: promptforge.v1.Job.estimated_completion_latest:type_name -> google.protobuf.Timestamp
+	2,  // 10: promptforge.v1.Job.metadata:type_name -> promptforge.v1.Job.MetadataEntry
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_promptforge_v1_job_proto_init() }

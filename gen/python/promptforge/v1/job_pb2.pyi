@@ -139,6 +139,8 @@ class Job(message.Message):
     LEARNED_CONCURRENCY_FIELD_NUMBER: builtins.int
     BOUND_BY_FIELD_NUMBER: builtins.int
     ESTIMATED_COMPLETION_AT_FIELD_NUMBER: builtins.int
+    ESTIMATED_COMPLETION_EARLIEST_FIELD_NUMBER: builtins.int
+    ESTIMATED_COMPLETION_LATEST_FIELD_NUMBER: builtins.int
     CONTINUE_FROM_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     WEBHOOK_URL_FIELD_NUMBER: builtins.int
@@ -170,7 +172,8 @@ class Job(message.Message):
     """
     hold_reason: builtins.str
     """Why nothing is sent at present although the job is PROCESSING (the provider
-    is down, credit or a day's quota is used up, the disk is full), a sentence.
+    is down, credit or a day's quota is used up, a credential is missing,
+    prompts are tried alone, the disk is full), a sentence.
     Unset while the job is not held.
     """
     max_retries: builtins.int
@@ -194,8 +197,8 @@ class Job(message.Message):
     answer is not known: the most that can have been paid for twice.
     """
     current_rpm: builtins.int
-    """Requests a minute that the job is sent with now, rounded to a whole
-    number. Unset when not PROCESSING.
+    """Requests a minute that its lane sends now, rounded to a whole number, and
+    at most the job's rpm. Unset when not PROCESSING and while it is held.
     """
     learned_rpm: builtins.int
     """What was learned of the provider's limit in requests a minute. Unset while
@@ -249,8 +252,8 @@ class Job(message.Message):
 
     @builtins.property
     def held_until(self) -> timestamp_pb2.Timestamp:
-        """When the hold is expected to end, where the provider named a time. Unset
-        otherwise, and while the job is not held.
+        """When the hold is expected to end, where the provider named a time or it is
+        known. Unset otherwise, and while the job is not held.
         """
 
     @builtins.property
@@ -262,8 +265,18 @@ class Job(message.Message):
     @builtins.property
     def estimated_completion_at(self) -> timestamp_pb2.Timestamp:
         """When the job is expected to complete at its present speed. Unset when not
-        PROCESSING and while there is nothing to reckon with.
+        PROCESSING, while it is held, and while there is nothing to reckon with.
         """
+
+    @builtins.property
+    def estimated_completion_earliest(self) -> timestamp_pb2.Timestamp:
+        """The earliest and the latest that the job is expected to complete, by how
+        much its speed has varied lately. Unset when estimated_completion_at is.
+        """
+
+    @builtins.property
+    def estimated_completion_latest(self) -> timestamp_pb2.Timestamp:
+        """See estimated_completion_earliest."""
 
     @builtins.property
     def metadata(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -301,6 +314,8 @@ class Job(message.Message):
         learned_concurrency: builtins.int | None = ...,
         bound_by: builtins.str | None = ...,
         estimated_completion_at: timestamp_pb2.Timestamp | None = ...,
+        estimated_completion_earliest: timestamp_pb2.Timestamp | None = ...,
+        estimated_completion_latest: timestamp_pb2.Timestamp | None = ...,
         continue_from: builtins.str | None = ...,
         metadata: abc.Mapping[builtins.str, builtins.str] | None = ...,
         webhook_url: builtins.str | None = ...,
@@ -308,9 +323,9 @@ class Job(message.Message):
         webhook_attempts: builtins.int = ...,
         webhook_error: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "prompt_count", b"prompt_count", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "tpm", b"tpm", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "estimated_completion_earliest", b"estimated_completion_earliest", "estimated_completion_latest", b"estimated_completion_latest", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "prompt_count", b"prompt_count", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "tpm", b"tpm", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "completion_tokens", b"completion_tokens", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "job_id", b"job_id", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "max_retries", b"max_retries", "metadata", b"metadata", "model", b"model", "possibly_repaid", b"possibly_repaid", "prompt_count", b"prompt_count", "prompt_tokens", b"prompt_tokens", "provider", b"provider", "requests_sent", b"requests_sent", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "status", b"status", "tokens_used", b"tokens_used", "tpm", b"tpm", "webhook_attempts", b"webhook_attempts", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_bound_by", b"_bound_by", "_completed_count", b"_completed_count", "_continue_from", b"_continue_from", "_current_rpm", b"_current_rpm", "_failed_count", b"_failed_count", "_failure_reason", b"_failure_reason", "_hold_reason", b"_hold_reason", "_learned_concurrency", b"_learned_concurrency", "_learned_rpm", b"_learned_rpm", "_learned_tpm", b"_learned_tpm", "_prompt_count", b"_prompt_count", "_rpm", b"_rpm", "_tpm", b"_tpm", "_webhook_error", b"_webhook_error", "_webhook_state", b"_webhook_state", "_webhook_url", b"_webhook_url", "bound_by", b"bound_by", "completed_at", b"completed_at", "completed_count", b"completed_count", "completion_tokens", b"completion_tokens", "continue_from", b"continue_from", "created_at", b"created_at", "current_rpm", b"current_rpm", "estimated_completion_at", b"estimated_completion_at", "estimated_completion_earliest", b"estimated_completion_earliest", "estimated_completion_latest", b"estimated_completion_latest", "failed_count", b"failed_count", "failure_reason", b"failure_reason", "held_since", b"held_since", "held_until", b"held_until", "hold_reason", b"hold_reason", "job_id", b"job_id", "learned_concurrency", b"learned_concurrency", "learned_rpm", b"learned_rpm", "learned_tpm", b"learned_tpm", "max_retries", b"max_retries", "metadata", b"metadata", "model", b"model", "possibly_repaid", b"possibly_repaid", "prompt_count", b"prompt_count", "prompt_tokens", b"prompt_tokens", "provider", b"provider", "requests_sent", b"requests_sent", "rpm", b"rpm", "settled_at", b"settled_at", "started_processing_at", b"started_processing_at", "status", b"status", "tokens_used", b"tokens_used", "tpm", b"tpm", "webhook_attempts", b"webhook_attempts", "webhook_error", b"webhook_error", "webhook_state", b"webhook_state", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bound_by: _TypeAlias = typing.Literal["bound_by"]  # noqa: Y015
     _WhichOneofArgType__bound_by: _TypeAlias = typing.Literal["_bound_by", b"_bound_by"]  # noqa: Y015

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file promptforge/v1/job.proto.
  */
 export const file_promptforge_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9tcHRmb3JnZS92MS9qb2IucHJvdG8SDnByb21wdGZvcmdlLnYxIosMCgNKb2ISDgoGam9iX2lkGAEgASgJEioKBnN0YXR1cxgCIAEoDjIaLnByb21wdGZvcmdlLnYxLkpvYi5TdGF0dXMSEAoIcHJvdmlkZXIYAyABKAkSDQoFbW9kZWwYBCABKAkSGQoMcHJvbXB0X2NvdW50GAUgASgFSACIAQESHAoPY29tcGxldGVkX2NvdW50GAYgASgFSAGIAQESGQoMZmFpbGVkX2NvdW50GAcgASgFSAKIAQESLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOQoVc3RhcnRlZF9wcm9jZXNzaW5nX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb21wbGV0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKDmZhaWx1cmVfcmVhc29uGAsgASgJSAOIAQESGAoLaG9sZF9yZWFzb24YDCABKAlIBIgBARIuCgpoZWxkX3NpbmNlGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpoZWxkX3VudGlsGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzZXR0bGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgttYXhfcmV0cmllcxgQIAEoBRIQCgNycG0YESABKANIBYgBARIQCgN0cG0YEiABKANIBogBARIVCg1wcm9tcHRfdG9rZW5zGBMgASgDEhkKEWNvbXBsZXRpb25fdG9rZW5zGBQgASgDEhMKC3Rva2Vuc191c2VkGBUgASgDEhUKDXJlcXVlc3RzX3NlbnQYFiABKAMSFwoPcG9zc2libHlfcmVwYWlkGBcgASgDEhgKC2N1cnJlbnRfcnBtGBggASgDSAeIAQESGAoLbGVhcm5lZF9ycG0YGSABKANICIgBARIYCgtsZWFybmVkX3RwbRgaIAEoA0gJiAEBEiAKE2xlYXJuZWRfY29uY3VycmVuY3kYGyABKAVICogBARIVCghib3VuZF9ieRgcIAEoCUgLiAEBEjsKF2VzdGltYXRlZF9jb21wbGV0aW9uX2F0GB0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1jb250aW51ZV9mcm9tGB4gASgJSAyIAQESMwoIbWV0YWRhdGEYHyADKAsyIS5wcm9tcHRmb3JnZS52MS5Kb2IuTWV0YWRhdGFFbnRyeRIYCgt3ZWJob29rX3VybBggIAEoCUgNiAEBEhoKDXdlYmhvb2tfc3RhdGUYISABKAlIDogBARIYChB3ZWJob29rX2F0dGVtcHRzGCIgASgFEhoKDXdlYmhvb2tfZXJyb3IYIyABKAlID4gBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiiAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABITCg9BV0FJVElOR19VUExPQUQQARIKCgZRVUVVRUQQAhILCgdQRU5ESU5HEAMSDgoKUFJPQ0VTU0lORxAEEg0KCUNPTVBMRVRFRBAFEgoKBkZBSUxFRBAGEg0KCUNBTkNFTExFRBAHQg8KDV9wcm9tcHRfY291bnRCEgoQX2NvbXBsZXRlZF9jb3VudEIPCg1fZmFpbGVkX2NvdW50QhEKD19mYWlsdXJlX3JlYXNvbkIOCgxfaG9sZF9yZWFzb25CBgoEX3JwbUIGCgRfdHBtQg4KDF9jdXJyZW50X3JwbUIOCgxfbGVhcm5lZF9ycG1CDgoMX2xlYXJuZWRfdHBtQhYKFF9sZWFybmVkX2NvbmN1cnJlbmN5QgsKCV9ib3VuZF9ieUIQCg5fY29udGludWVfZnJvbUIOCgxfd2ViaG9va191cmxCEAoOX3dlYmhvb2tfc3RhdGVCEAoOX3dlYmhvb2tfZXJyb3JiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9tcHRmb3JnZS92MS9qb2IucHJvdG8SDnByb21wdGZvcmdlLnYxIo8NCgNKb2ISDgoGam9iX2lkGAEgASgJEioKBnN0YXR1cxgCIAEoDjIaLnByb21wdGZvcmdlLnYxLkpvYi5TdGF0dXMSEAoIcHJvdmlkZXIYAyABKAkSDQoFbW9kZWwYBCABKAkSGQoMcHJvbXB0X2NvdW50GAUgASgFSACIAQESHAoPY29tcGxldGVkX2NvdW50GAYgASgFSAGIAQESGQoMZmFpbGVkX2NvdW50GAcgASgFSAKIAQESLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOQoVc3RhcnRlZF9wcm9jZXNzaW5nX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb21wbGV0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKDmZhaWx1cmVfcmVhc29uGAsgASgJSAOIAQESGAoLaG9sZF9yZWFzb24YDCABKAlIBIgBARIuCgpoZWxkX3NpbmNlGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpoZWxkX3VudGlsGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzZXR0bGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgttYXhfcmV0cmllcxgQIAEoBRIQCgNycG0YESABKANIBYgBARIQCgN0cG0YEiABKANIBogBARIVCg1wcm9tcHRfdG9rZW5zGBMgASgDEhkKEWNvbXBsZXRpb25fdG9rZW5zGBQgASgDEhMKC3Rva2Vuc191c2VkGBUgASgDEhUKDXJlcXVlc3RzX3NlbnQYFiABKAMSFwoPcG9zc2libHlfcmVwYWlkGBcgASgDEhgKC2N1cnJlbnRfcnBtGBggASgDSAeIAQESGAoLbGVhcm5lZF9ycG0YGSABKANICIgBARIYCgtsZWFybmVkX3RwbRgaIAEoA0gJiAEBEiAKE2xlYXJuZWRfY29uY3VycmVuY3kYGyABKAVICogBARIVCghib3VuZF9ieRgcIAEoCUgLiAEBEjsKF2VzdGltYXRlZF9jb21wbGV0aW9uX2F0GB0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJBCh1lc3RpbWF0ZWRfY29tcGxldGlvbl9lYXJsaWVzdBgkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPwobZXN0aW1hdGVkX2NvbXBsZXRpb25fbGF0ZXN0GCUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1jb250aW51ZV9mcm9tGB4gASgJSAyIAQESMwoIbWV0YWRhdGEYHyADKAsyIS5wcm9tcHRmb3JnZS52MS5Kb2IuTWV0YWRhdGFFbnRyeRIYCgt3ZWJob29rX3VybBggIAEoCUgNiAEBEhoKDXdlYmhvb2tfc3RhdGUYISABKAlIDogBARIYChB3ZWJob29rX2F0dGVtcHRzGCIgASgFEhoKDXdlYmhvb2tfZXJyb3IYIyABKAlID4gBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiiAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABITCg9BV0FJVElOR19VUExPQUQQARIKCgZRVUVVRUQQAhILCgdQRU5ESU5HEAMSDgoKUFJPQ0VTU0lORxAEEg0KCUNPTVBMRVRFRBAFEgoKBkZBSUxFRBAGEg0KCUNBTkNFTExFRBAHQg8KDV9wcm9tcHRfY291bnRCEgoQX2NvbXBsZXRlZF9jb3VudEIPCg1fZmFpbGVkX2NvdW50QhEKD19mYWlsdXJlX3JlYXNvbkIOCgxfaG9sZF9yZWFzb25CBgoEX3JwbUIGCgRfdHBtQg4KDF9jdXJyZW50X3JwbUIOCgxfbGVhcm5lZF9ycG1CDgoMX2xlYXJuZWRfdHBtQhYKFF9sZWFybmVkX2NvbmN1cnJlbmN5QgsKCV9ib3VuZF9ieUIQCg5fY29udGludWVfZnJvbUIOCgxfd2ViaG9va191cmxCEAoOX3dlYmhvb2tfc3RhdGVCEAoOX3dlYmhvb2tfZXJyb3JiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Job is the whole job. Its first ten fields are those of
@@ -107,7 +107,8 @@ export type Job = Message<"promptforge.v1.Job"> & {
 
   /**
    * Why nothing is sent at present although the job is PROCESSING (the provider
-   * is down, credit or a day's quota is used up, the disk is full), a sentence.
+   * is down, credit or a day's quota is used up, a credential is missing,
+   * prompts are tried alone, the disk is full), a sentence.
    * Unset while the job is not held.
    *
    * @generated from field: optional string hold_reason = 12;
@@ -122,8 +123,8 @@ export type Job = Message<"promptforge.v1.Job"> & {
   heldSince?: Timestamp | undefined;
 
   /**
-   * When the hold is expected to end, where the provider named a time. Unset
-   * otherwise, and while the job is not held.
+   * When the hold is expected to end, where the provider named a time or it is
+   * known. Unset otherwise, and while the job is not held.
    *
    * @generated from field: google.protobuf.Timestamp held_until = 14;
    */
@@ -196,8 +197,8 @@ export type Job = Message<"promptforge.v1.Job"> & {
   possiblyRepaid: bigint;
 
   /**
-   * Requests a minute that the job is sent with now, rounded to a whole
-   * number. Unset when not PROCESSING.
+   * Requests a minute that its lane sends now, rounded to a whole number, and
+   * at most the job's rpm. Unset when not PROCESSING and while it is held.
    *
    * @generated from field: optional int64 current_rpm = 24;
    */
@@ -238,11 +239,26 @@ export type Job = Message<"promptforge.v1.Job"> & {
 
   /**
    * When the job is expected to complete at its present speed. Unset when not
-   * PROCESSING and while there is nothing to reckon with.
+   * PROCESSING, while it is held, and while there is nothing to reckon with.
    *
    * @generated from field: google.protobuf.Timestamp estimated_completion_at = 29;
    */
   estimatedCompletionAt?: Timestamp | undefined;
+
+  /**
+   * The earliest and the latest that the job is expected to complete, by how
+   * much its speed has varied lately. Unset when estimated_completion_at is.
+   *
+   * @generated from field: google.protobuf.Timestamp estimated_completion_earliest = 36;
+   */
+  estimatedCompletionEarliest?: Timestamp | undefined;
+
+  /**
+   * See estimated_completion_earliest.
+   *
+   * @generated from field: google.protobuf.Timestamp estimated_completion_latest = 37;
+   */
+  estimatedCompletionLatest?: Timestamp | undefined;
 
   /**
    * The job whose file and results this one took over. Unset if none was
