@@ -26,6 +26,7 @@ const (
 	// pass, one that did is enough.
 	refusalsInDoubt = 3
 	passedInDoubt   = 10
+	doubtLasts      = 2 * time.Minute // after the last such refusal
 
 	// A canary is about so many bytes and tokens.
 	canaryBytes  = 64
@@ -75,16 +76,21 @@ func (l *lane) slowDown(now time.Time, it *item, a *provider.Answer, p *job.Prom
 func (l *lane) ripe(it *item) bool { return l.passed-it.passed >= passedMeanwhile }
 
 // ofItself tells whether a refusal for the rate tells of the prompt, and
-// nothing of the rate: it was refused before, and others passed since.
-func (l *lane) ofItself(it *item) bool {
+// nothing of the rate: it was refused before, and others passed since. Where
+// that happens to a prompt again and again, one that is refused for the first
+// time is taken for another such prompt, unless the one before it was, too.
+func (l *lane) ofItself(now time.Time, it *item) bool {
+	alike := l.passed > l.firstRefusedAt && now.Before(l.doubtUntil)
 	if it.refused == 0 {
-		return false
-	}
-	if l.passed > it.refusedAt {
-		return true
+		l.firstRefusedAt = l.passed
+		return alike
 	}
 	others := l.passed - it.passed
-	return it.refused >= refusalsInDoubt && (others >= passedInDoubt || others > 0 && !l.anyFresh())
+	if it.refused >= refusalsInDoubt && (others >= passedInDoubt || others > 0 && !l.anyFresh()) {
+		l.doubtUntil = now.Add(doubtLasts)
+		return true
+	}
+	return l.passed > it.refusedAt
 }
 
 // anyFresh tells whether there is a prompt that was not sent yet.

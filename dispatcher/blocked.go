@@ -11,8 +11,9 @@ import (
 type cause int
 
 const (
-	noRoom    cause = iota // the disk is nearly full
-	storeAway              // the store takes no answers
+	noRoom       cause = iota // the disk is nearly full
+	storeAway                 // the store takes no answers
+	noCredential              // there is none to send with
 	causes
 )
 

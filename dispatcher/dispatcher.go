@@ -178,20 +178,9 @@ func (d *Dispatcher) scan(ctx context.Context) error {
 
 // claim takes one job under a lane's lease.
 func (d *Dispatcher) claim(ctx context.Context, j *job.Job) error {
-	group, ok := d.choose(j)
-	switch {
-	case ok:
-	case j.Status.Final():
+	group := d.choose(j)
+	if group.Missing() != "" && j.Status.Final() {
 		return d.bury(ctx, j, "")
-	default:
-		d.mu.Lock()
-		told := d.skipped[j.ID]
-		d.skipped[j.ID] = true
-		d.mu.Unlock()
-		if !told {
-			d.log.Warn("a job waits for its provider to be configured", "job", j.ID, "provider", j.Provider)
-		}
-		return nil
 	}
 	runner, err := d.runner(ctx, group, j.Model)
 	if runner == nil || err != nil {
@@ -268,11 +257,12 @@ func (d *Dispatcher) bury(ctx context.Context, j *job.Job, reason string) error 
 const buriedGroup = "\x00none"
 
 // choose picks the quota group that a job goes to: the one that it was in
-// already, else the one with the fewest jobs.
-func (d *Dispatcher) choose(j *job.Job) (provider.Group, bool) {
+// already, else the one with the fewest jobs. Where none has a credential it is
+// one whose lane is held for that.
+func (d *Dispatcher) choose(j *job.Job) provider.Group {
 	providers := d.settings.Load().Providers
 	if g, ok := providers.Group(j.Lane); ok && !j.Term.IsZero() {
-		return g, true
+		return g
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -288,7 +278,10 @@ func (d *Dispatcher) choose(j *job.Job) (provider.Group, bool) {
 			best = g
 		}
 	}
-	return best, best != nil
+	if best == nil {
+		return providers.Vacant(j.Provider)
+	}
+	return best
 }
 
 // runner finds or starts the runner of a lane for one more job; leave takes
@@ -318,10 +311,7 @@ func (d *Dispatcher) runner(ctx context.Context, g provider.Group, model string)
 	defer d.mu.Unlock()
 	// What Reload changed meanwhile reaches this lane here, and from now on by
 	// its event.
-	if now, ok := d.settings.Load().Providers.Group(key); ok {
-		g = now
-	}
-	r = newLaneRunner(d, key, lease, g)
+	r = newLaneRunner(d, key, lease, d.settings.Load().Providers.Lane(key))
 	r.jobs = 1
 	d.runners[key] = r
 	d.running.Go(r.loop)

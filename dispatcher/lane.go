@@ -59,6 +59,11 @@ type lane struct {
 
 	resumedAt time.Time // when the last silence of the lane ended; zero: there was none
 
+	// Prompts are refused for themselves, so it seems, until then; how many
+	// requests had passed when one was last refused for the first time.
+	doubtUntil     time.Time
+	firstRefusedAt int64
+
 	// A canary is out in place of others that could pass; when the next may
 	// leave after one that did not.
 	vouching    bool
@@ -180,7 +185,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	switch {
 	case v == rate.Accepted:
 		l.passed++
-	case a.Class == provider.SlowDown && (alone || l.ofItself(it)):
+	case a.Class == provider.SlowDown && (l.ofItself(now, it) || alone):
 		v = rate.Failed
 	}
 	l.ctl.Answered(now, rate.Feedback{

@@ -112,10 +112,10 @@ func (r *run) peek(now time.Time) (it *item, at time.Time) {
 }
 
 // passedOver tells whether a fresh prompt goes before one that is due again.
-// While nothing passed since that one was refused, the fresh one tells more of
-// the rate: it may be the prompt itself that is refused.
+// While few passed since that one was refused, the fresh one tells more of the
+// rate: it may be the prompt itself that is refused.
 func (r *run) passedOver(it *item) bool {
-	if it.refused > 0 && (r.refusedLast || r.passed != nil && *r.passed == it.refusedAt) {
+	if it.refused > 0 && (r.refusedLast || r.passed != nil && *r.passed < it.refusedAt+passedInDoubt) {
 		return true
 	}
 	return it.transient && r.freshFirst

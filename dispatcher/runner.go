@@ -72,6 +72,7 @@ func newLaneRunner(d *Dispatcher, key job.Lane, lease storage.Lease, g provider.
 	r.lane = newLane(cfg, learned, kept.Succeeded, d.slots, seed.Sum64(), now)
 	r.lane.renewKeys(now, len(g))
 	r.lane.remember(now, &kept)
+	r.want(now)
 	r.connect(set)
 	return r
 }
@@ -95,6 +96,15 @@ func (r *laneRunner) width() int {
 	return width
 }
 
+// want holds the lane while its quota group has no credential.
+func (r *laneRunner) want(now time.Time) {
+	missing := r.group.Missing()
+	if missing != "" {
+		r.d.log.Warn("a lane is held: it has no credential", "lane", r.key.String(), "credential", r.group[0].KeyName, "reason", missing)
+	}
+	r.lane.block(noCredential, missing, now)
+}
+
 // connect makes the clients.
 func (r *laneRunner) connect(set *Settings) {
 	first := provider.NewClient(r.group[0], provider.ClientConfig{InFlight: r.width(), Timeout: set.RequestTimeout, Model: r.key.Model})
@@ -107,10 +117,10 @@ func (r *laneRunner) connect(set *Settings) {
 // reload goes by the newest settings and, where they are others, credentials.
 func (r *laneRunner) reload(now time.Time) {
 	set := r.d.settings.Load()
-	g, ok := set.Providers.Group(r.key)
-	if !ok {
-		return // a newer Reload ends the lane
+	if r.lane.stopping {
+		return // a newer Reload ended the lane
 	}
+	g := set.Providers.Lane(r.key)
 	r.execute() // what is to be done still means the credentials of before
 	renewed := !g.SameKeys(r.group)
 	r.group = g
@@ -118,8 +128,11 @@ func (r *laneRunner) reload(now time.Time) {
 	r.lane.ctl.SetCaps(now, r.lane.cfg.Rate)
 	if renewed {
 		r.lane.renewKeys(now, len(g))
-		r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
+		if g.Missing() == "" {
+			r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
+		}
 	}
+	r.want(now)
 	if h := r.lane.hold; h != nil && h.kind == dayCap {
 		r.lane.unhold(now, "a lane's cap of a day may be another") // and is begun again where it is not
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -73,6 +74,9 @@ func (r *reloader) takeUp(c *serveCmd, s *settings) error {
 	registry, err := s.registry()
 	if err != nil {
 		return err
+	}
+	if err := registry.Lost(r.offers.registry.Load()); err != nil {
+		return fmt.Errorf("%s: %w", s.file, err)
 	}
 	later := laterSettings(r.now, c)
 	r.offers.registry.Store(registry)

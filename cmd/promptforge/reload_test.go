@@ -231,3 +231,59 @@ func TestLanesWithoutAServer(t *testing.T) {
 	exec(t, nil, "lanes", "list", "--data-dir", dir).want(t, 0, "No lane is at work.")
 	exec(t, nil, "lanes", "resume", "--data-dir", dir).want(t, 0, "No lane is held.")
 }
+
+// A file that has lost its credential leaves the configuration as it was: the
+// old credential stays in use, and the log names the file and the cause. A
+// server that starts without it holds the jobs that need it until the next
+// SIGHUP.
+func TestReloadWithoutACredential(t *testing.T) {
+	t.Parallel()
+	sim := simulate(t, simulator.Config{})
+	dir := t.TempDir()
+	config, key, data := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "key"), filepath.Join(dir, "data")
+	write(t, key, "a credential\n")
+	write(t, config, fmt.Sprintf("providers: {sim: {base_url: %s, api_keys: [{file: %s}]}}\n", sim.url, key))
+	s := startServe(t, nil, data, "--config", config)
+	c := client(t, s, data, "alice")
+	for cause, lose := range map[string]func(){
+		"is not there": func() {
+			if err := os.Remove(key); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"is empty": func() { write(t, key, "\n") },
+	} {
+		lose()
+		hangup(t)
+		sentence := "error=\"" + config + ": providers.sim.api_keys[0].file: " + key + " " + cause + "\""
+		eventually(t, sentence, func() bool {
+			return strings.Contains(s.stderr.String(), "the configuration could not be reread, and stays as it was\" "+sentence)
+		})
+		exec(t, c, "jobs", "submit", promptsFile(t, 20), "--provider", "sim", "--model", "m", "--wait").want(t, 0)
+		write(t, key, "a credential\n")
+	}
+
+	submitted := exec(t, c, "jobs", "submit", promptsFile(t, 100), "--provider", "sim", "--model", "m", "--rpm", "1200")
+	submitted.want(t, 0)
+	id := lastLine(submitted.stdout)
+	eventually(t, "an answer", func() bool { return sim.Stats().Answered > 40+5 })
+	if code := s.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	s = startServe(t, nil, data, "--config", config)
+	c["PROMPTFORGE_URL"] = s.url
+	eventually(t, "a hold that names the file", func() bool {
+		got := exec(t, c, "jobs", "status", id)
+		return strings.Contains(got.stdout, "PROCESSING") && strings.Contains(got.stdout, "the file "+key+" is not there")
+	})
+	if !strings.Contains(s.stderr.String(), "a file holds no credential; put it there and send SIGHUP") {
+		t.Errorf("the log says\n%s", s.stderr)
+	}
+	exec(t, c, "jobs", "submit", promptsFile(t, 1), "--provider", "sim", "--model", "m").want(t, 1, key+", which is not there")
+	write(t, key, "a credential\n")
+	hangup(t)
+	exec(t, c, "jobs", "watch", id).want(t, 0, "COMPLETED", "100 of 100 done")
+}

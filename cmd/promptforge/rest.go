@@ -27,17 +27,16 @@ func (r rest) String() string {
 	if r.earliest.IsZero() || float64(most) <= certain*float64(least) || most <= 5*time.Second {
 		return short(about)
 	}
-	for _, u := range []struct {
-		unit time.Duration
-		name string
-	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
-		low, high := math.Floor(float64(least)/float64(u.unit)), math.Ceil(float64(most)/float64(u.unit))
-		switch {
-		case low >= 2 || u.unit == time.Second:
-			return fmt.Sprintf("%d–%d %s", int64(low), int64(high), u.name)
-		case high >= 20: // such as 40 s to 25 min
-			return fmt.Sprintf("%s–%d %s", short(least), int64(high), u.name)
-		}
+	unit, name := time.Second, "s"
+	switch {
+	case most > 90*time.Minute:
+		unit, name = time.Hour, "h"
+	case most > 90*time.Second:
+		unit, name = time.Minute, "min"
 	}
-	return ""
+	low, high := int64(least/unit), int64(math.Ceil(float64(most)/float64(unit)))
+	if low < 2 { // such as 40s–25 min
+		return fmt.Sprintf("%s–%d %s", short(least), high, name)
+	}
+	return fmt.Sprintf("%d–%d %s", low, high, name)
 }

@@ -130,6 +130,9 @@ func (c *serveCmd) serve(p *program, m *memory, keeper *room.Keeper, registry *p
 	if err := c.greet(p, m, srv); err != nil {
 		return errors.Join(err, srv.Close())
 	}
+	for _, u := range registry.Unread() {
+		log.Warn("a file holds no credential; put it there and send SIGHUP", "setting", u.Setting, "file", u.File, "cause", "it "+u.Cause)
+	}
 	d := c.dispatcher(m, keeper, registry, int(c.MaxActiveJobs), log)
 	srv.Admin().ServeLanes(lanesOf{d})
 	r := &reloader{p: p, now: c, offers: &offered, server: srv, dispatcher: d, level: level, log: log}

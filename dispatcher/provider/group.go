@@ -8,6 +8,10 @@ type Group []Endpoint
 // Name is the quota group's name.
 func (g Group) Name() string { return g[0].Group }
 
+// Missing is why nothing can be sent to the group, a sentence: it has no
+// credential. Empty: it can.
+func (g Group) Missing() string { return g[0].Missing }
+
 // KeyNames are the variables and files that the credentials came from; the
 // name is empty for a server that wants none.
 func (g Group) KeyNames() []string {

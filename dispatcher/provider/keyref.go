@@ -13,43 +13,49 @@ import (
 // another file.
 const maxKeyFile = 64 << 10
 
-// read returns the credential, empty where the variable is not set or the file
-// is not there, and the name of what holds it. An error is the end of a
-// sentence that begins with the reference's own name.
-func (ref *KeyRef) read(getenv func(string) string) (key, source string, err error) {
+// read returns the credential and the name of what holds it. Where there is
+// none it is empty, and cause says why, the end of a sentence that begins with
+// that name. An error is the end of a sentence that begins with the reference's
+// own name.
+func (ref *KeyRef) read(getenv func(string) string) (key, source, cause string, err error) {
 	switch {
 	case ref.Env == "" && ref.File == "":
-		return "", "", errors.New(".env: names no environment variable")
+		return "", "", "", errors.New(".env: names no environment variable")
 	case ref.Env != "" && ref.File != "":
-		return "", "", errors.New(": give env or file, not both")
+		return "", "", "", errors.New(": give env or file, not both")
 	case ref.Env != "":
 		key, source = strings.TrimSpace(getenv(ref.Env)), ref.Env
-	default:
-		key, err = readKeyFile(ref.File)
-		if err != nil {
-			return "", "", err
+		if key == "" {
+			cause = "is not set"
 		}
+	default:
 		source = ref.File
+		if key, cause, err = readKeyFile(ref.File); err != nil {
+			return "", "", "", err
+		}
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) }) {
-		return "", "", fmt.Errorf(": what %s holds cannot be sent in a header; it has line breaks or signs that no credential has", source)
+		return "", "", "", fmt.Errorf(": what %s holds cannot be sent in a header; it has line breaks or signs that no credential has", source)
 	}
-	return key, source, nil
+	return key, source, cause, nil
+}
+
+// lack is a reference that holds no credential, and why: the end of a sentence
+// that begins with what it names.
+type lack struct {
+	ref   KeyRef
+	cause string
 }
 
 // remedy says what to do about references that all hold nothing.
-func remedy(unset []KeyRef) string {
+func remedy(unset []lack) string {
 	var names, remedies []string
-	for _, ref := range unset {
-		if ref.Env != "" {
-			names = append(names, ref.Env)
+	for _, l := range unset {
+		if l.ref.Env != "" {
+			names = append(names, l.ref.Env)
 			continue
 		}
-		state := "which is not there"
-		if _, err := os.Stat(ref.File); err == nil {
-			state = "which is empty"
-		}
-		remedies = append(remedies, "write it into "+ref.File+", "+state)
+		remedies = append(remedies, "write it into "+l.ref.File+", which "+l.cause)
 	}
 	if len(names) > 0 {
 		remedies = append(remedies, "set "+strings.Join(names, " or ")+" for the server")
@@ -57,17 +63,28 @@ func remedy(unset []KeyRef) string {
 	return strings.Join(remedies, ", or ")
 }
 
-func readKeyFile(path string) (string, error) {
+// readKeyFile reads a credential. A file that is not there, or cannot be read
+// now, is no mistake in the configuration: cause says what is wrong with it.
+func readKeyFile(path string) (key, cause string, err error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxKeyFile {
-		return "", fmt.Errorf(".file: %s is too long for a credential", path)
+		return "", "", fmt.Errorf(".file: %s is too long for a credential", path)
+	}
+	if err == nil && info.IsDir() {
+		return "", "", fmt.Errorf(".file: cannot be read: %s is a folder", path)
 	}
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	key = strings.TrimSpace(string(text))
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		cause = "is not there"
+	case errors.As(err, &at):
+		cause = "cannot be read: " + at.Err.Error()
+	case err != nil:
+		cause = "cannot be read"
+	case key == "":
+		cause = "is empty"
 	}
-	if err != nil {
-		return "", fmt.Errorf(".file: cannot be read: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
+	return key, cause, nil
 }

@@ -25,10 +25,22 @@ func (e *NotOffered) Error() string { return e.Sentence }
 // configuration makes a new one.
 type Registry struct {
 	providers map[string]*entry
+	unread    []UnreadFile
 }
 
+// UnreadFile is a file that was to hold a credential and does not.
+type UnreadFile struct {
+	Setting string // such as providers.openai.api_keys[0].file
+	File    string
+	Cause   string // the end of a sentence that begins with the file
+}
+
+// Error is a sentence that names the setting, the file and the cause.
+func (u *UnreadFile) Error() string { return u.Setting + ": " + u.File + " " + u.Cause }
+
 type entry struct {
-	groups  []Group
+	groups  []Group // those that have a credential, or want none
+	vacant  []Group // those that have none
 	models  []string
 	missing string // why it is known but not offered; a sentence's end
 }
@@ -96,22 +108,57 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		e.groups = []Group{{base}}
 		return nil
 	}
-	var unset []KeyRef
+	var unset []lack
 	for i, ref := range cfg.APIKeys {
-		key, source, err := ref.read(getenv)
+		key, source, cause, err := ref.read(getenv)
 		if err != nil {
 			return fmt.Errorf("providers.%s.api_keys[%d]%w", name, i, err)
 		}
-		if key == "" {
-			unset = append(unset, ref)
-			continue
-		}
 		one := base
 		one.Key, one.KeyName, one.Group = key, source, cmp.Or(ref.QuotaGroup, defaultGroup)
-		e.put(one)
+		if key != "" {
+			e.put(one)
+			continue
+		}
+		one.Missing = ref.missing(name, cause)
+		e.vacate(one)
+		if ref.File != "" {
+			r.unread = append(r.unread, UnreadFile{fmt.Sprintf("providers.%s.api_keys[%d].file", name, i), ref.File, cause})
+		}
+		unset = append(unset, lack{ref, cause})
 	}
 	if len(e.groups) == 0 {
 		e.missing = "no credential is set; " + remedy(unset)
+	}
+	return nil
+}
+
+// missing says what a lane waits for.
+func (ref *KeyRef) missing(provider, cause string) string {
+	if ref.File != "" {
+		return fmt.Sprintf("There is no credential for %s: the file %s %s. Put the credential there and send SIGHUP to the server.", provider, ref.File, cause)
+	}
+	return fmt.Sprintf("There is no credential for %s: the variable %s %s. Set it and start the server again.", provider, ref.Env, cause)
+}
+
+// vacate notes that a quota group lacks a credential. Which of several is told
+// first does not matter: any of them will do.
+func (e *entry) vacate(one Endpoint) {
+	if !slices.ContainsFunc(e.vacant, func(g Group) bool { return g.Name() == one.Group }) {
+		e.vacant = append(e.vacant, Group{one})
+	}
+}
+
+// Unread are the files that were to hold a credential and do not.
+func (r *Registry) Unread() []UnreadFile { return r.unread }
+
+// Lost tells of a file that holds no credential now, and was not known for that
+// before: a *UnreadFile, nil if there is none.
+func (r *Registry) Lost(before *Registry) error {
+	for i, u := range r.unread {
+		if !slices.ContainsFunc(before.unread, func(old UnreadFile) bool { return old.File == u.File }) {
+			return &r.unread[i]
+		}
 	}
 	return nil
 }
@@ -163,6 +210,40 @@ func (r *Registry) Group(l job.Lane) (Group, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Lane is where a lane's requests go: its quota group, or one that only says
+// what is missing.
+func (r *Registry) Lane(l job.Lane) Group {
+	if g, ok := r.Group(l); ok {
+		return g
+	}
+	e, ok := r.providers[l.Provider]
+	if !ok {
+		return Group{{
+			Provider: l.Provider, Group: l.Group, Dialect: OpenAI{},
+			Missing: fmt.Sprintf("The provider %q is not configured here any more. Put it back into the configuration and send SIGHUP to the server.", l.Provider),
+		}}
+	}
+	for _, g := range e.vacant {
+		if g.Name() == l.Group {
+			return g
+		}
+	}
+	return Group{{
+		Provider: l.Provider, Group: l.Group, Dialect: OpenAI{},
+		Missing: fmt.Sprintf("The quota group %q of %s is not configured here any more. Put it back into the configuration and send SIGHUP to the server.", l.Group, l.Provider),
+	}}
+}
+
+// Vacant is a quota group of a provider of which none has a credential; it says
+// what is missing.
+func (r *Registry) Vacant(provider string) Group {
+	group := defaultGroup
+	if e, ok := r.providers[provider]; ok && len(e.vacant) > 0 {
+		group = e.vacant[0].Name()
+	}
+	return r.Lane(job.Lane{Provider: provider, Group: group})
 }
 
 func (r *Registry) offered() string {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/promptforge/promptforge/job"
@@ -217,5 +218,77 @@ func TestRegistryReadsCredentialsFromFiles(t *testing.T) {
 	}
 	if _, err = NewRegistry(cfg, env()); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a long file: %v", err)
+	}
+}
+
+// A file that is not there, cannot be read or is empty is told by its name and
+// cause; its lane says what is missing, and a reread that loses it is refused.
+func TestRegistryFilesWithoutACredential(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "key")
+	cfg := map[string]Config{"x": {BaseURL: "https://x.example/v1", APIKeys: []KeyRef{{File: name, QuotaGroup: "g"}}}}
+	lane := job.Lane{Provider: "x", Group: "g", Model: "m"}
+	read := func() *Registry {
+		t.Helper()
+		r, err := NewRegistry(cfg, env())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	put := func(text string) func() {
+		return func() {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put("sk-one\n")()
+	good := read()
+	if g := good.Lane(lane); g.Missing() != "" || g[0].Key != "sk-one" || len(good.Unread()) != 0 {
+		t.Errorf("with its file: %+v, %v", g, good.Unread())
+	}
+	for cause, make := range map[string]func(){
+		"is not there": func() { _ = os.Remove(name) },
+		"is empty":     put(" \n"),
+		"cannot be read: " + syscall.ELOOP.Error(): func() { // nobody may read it, root neither
+			_ = os.Remove(name)
+			if err := os.Symlink(name, name); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		_ = os.Remove(name)
+		make()
+		r := read()
+		want := UnreadFile{Setting: "providers.x.api_keys[0].file", File: name, Cause: cause}
+		if got := r.Unread(); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: unread %+v", cause, got)
+		}
+		if g := r.Lane(lane); !strings.Contains(g.Missing(), "the file "+name+" "+cause) || g[0].Key != "" {
+			t.Errorf("%s: %+v", cause, g)
+		}
+		if g := r.Vacant("x"); g.Name() != "g" || g.Missing() == "" {
+			t.Errorf("%s: vacant %+v", cause, g)
+		}
+		if err := r.Lost(good); err == nil || err.Error() != want.Setting+": "+name+" "+cause {
+			t.Errorf("%s: lost %v", cause, err)
+		}
+		if err := r.Lost(r); err != nil {
+			t.Errorf("%s: what was missing before is lost: %v", cause, err)
+		}
+		if err := r.Offered("x", "m"); err == nil || !strings.Contains(err.Error(), "write it into "+name+", which "+cause) {
+			t.Errorf("%s: offered %v", cause, err)
+		}
+		_ = os.Remove(name)
+	}
+	for l, want := range map[job.Lane]string{
+		{Provider: "gone", Group: "g"}:         `The provider "gone" is not configured here any more.`,
+		{Provider: "x", Group: "gone"}:         `The quota group "gone" of x is not configured`,
+		{Provider: "openai", Group: "default"}: "the variable OPENAI_API_KEY is not set",
+	} {
+		if got := good.Lane(l).Missing(); !strings.Contains(got, want) {
+			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
 	}
 }
