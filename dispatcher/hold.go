@@ -6,6 +6,7 @@ import (
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/dispatcher/rate"
+	"github.com/promptforge/promptforge/job"
 )
 
 type holdKind int
@@ -45,6 +46,8 @@ type hold struct {
 	canary  bool // the probe that is out is a canary
 	other   bool // the next probe is a canary or a prompt that was not tried yet
 	passed  bool // such a probe passed: the next one tells whether the others do
+	misled  bool // the end of a day's quota was named, and was not
+	weather bool // such a probe failed: it is no fault of the prompts that failed before it
 }
 
 func newOutage(now time.Time, a *provider.Answer) *hold {
@@ -86,8 +89,9 @@ func (l *lane) begin(now time.Time, h *hold) {
 		return
 	}
 	excuse := func(it *item) {
+		it.excused, it.verdict = 0, nil // by an earlier hold
 		if it.transient && !it.atFault {
-			it.spent = 0
+			it.excused, it.spent = it.spent, 0
 		}
 	}
 	for _, r := range l.runs {
@@ -259,6 +263,7 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	case onlyKey:
 		h.other, h.next = true, now // another credential tells
 	case a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp:
+		h.weather = true
 		l.worse(now, a)
 	case h.kind == outage:
 		l.otherPassed(now)
@@ -280,16 +285,49 @@ func (l *lane) otherPassed(now time.Time) {
 	l.resume(now)
 }
 
-// blame says that the prompts that failed are themselves at fault: their
-// retries are spent from now on.
-func (l *lane) blame() {
+// blame says that the prompts that failed are themselves at fault, it among
+// them: their retries are spent from now on. Where nothing else failed during
+// the hold there was no bad weather, and what was excused by it counts: so they
+// end after exactly max_retries + 1 requests, unless probes took more.
+func (l *lane) blame(it *item) {
+	weather := l.hold.weather
+	charge := func(it *item) (spent bool) {
+		it.atFault = true
+		if !weather {
+			it.spent += it.excused
+			it.excused = 0
+		}
+		return it.spent > it.run.maxRetries && it.verdict != nil
+	}
+	charge(it)
 	for _, r := range l.runs {
-		for _, it := range r.retry {
-			if it.transient {
-				it.atFault = true
+		waiting := r.retry
+		r.retry = nil
+		for _, it := range waiting {
+			if it.transient && charge(it) {
+				l.finish(it, it.verdict)
+				continue
 			}
+			r.retry.add(it)
 		}
 	}
+}
+
+// maxVerdict bounds what is kept of a provider's answer for a verdict that may
+// never be given.
+const maxVerdict = 4 << 10
+
+// excuse notes a transient answer that spends no retry, because of a hold.
+func (it *item) excuse(a *provider.Answer, p *job.Prompt) {
+	it.excused++
+	if it.spent+it.excused <= it.run.maxRetries {
+		return
+	}
+	told := *a
+	if len(told.Response) > maxVerdict {
+		told.Response = nil
+	}
+	it.verdict = told.Failure(p, a.Code, it.attempts)
 }
 
 // probed hears what became of a probe with a prompt.
@@ -300,10 +338,10 @@ func (l *lane) probed(now time.Time, it *item, a *provider.Answer) {
 	untried := it.attempts <= 1
 	switch {
 	case h.kind == outage && h.passed && a.Class == provider.Transient:
-		it.atFault = true
-		l.blame()
+		l.blame(it)
 		l.resume(now)
 	case failed:
+		h.weather = h.weather || untried
 		l.worse(now, a)
 	case h.kind == outage && untried:
 		l.otherPassed(now)
@@ -326,8 +364,16 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 		return
 	case a.Class == provider.UsedUp:
 		since, was := h.since, h.kind
-		*h = *newUsedUp(now, a)
-		h.since = since
+		told := *a
+		// Where the time that it named has passed, and it names one as short
+		// again, it does not mean the day: Gemini's RetryInfo is of the minute,
+		// whatever quota is used up. Nobody knows when the day's is there again.
+		misled := h.misled || was == usedUp && !h.until.IsZero() && a.RetryAfter < usedUpProbe
+		if misled && a.RetryAfter < usedUpProbe {
+			told.RetryAfter = 0
+		}
+		*h = *newUsedUp(now, &told)
+		h.since, h.misled = since, misled
 		l.emit(command{verb: doSave})
 		if was != usedUp {
 			l.tell("a lane is held", h)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/dispatcher/rate"
+	"github.com/promptforge/promptforge/job"
 )
 
 // item is a prompt between being read and being recorded.
@@ -27,6 +28,12 @@ type item struct {
 
 	fatals  int   // answers that refused the credential, the account or the model
 	fatalAt int64 // requests of the lane that had passed at the last of them
+
+	// excused counts its transient answers that spent no retry because of the
+	// present hold, and verdict is its error record if they come to count after
+	// all and leave it none.
+	excused int
+	verdict *job.Outcome
 
 	transient bool // its last answer was transient
 	atFault   bool // it failed while a canary passed: no weather excuses it

@@ -319,6 +319,7 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 	case provider.Transient:
 		switch {
 		case l.hold != nil && !it.atFault:
+			it.excuse(a, p)
 			l.again(it, now)
 		case it.spent >= it.run.maxRetries:
 			l.finish(it, a.Failure(p, a.Code, it.attempts))

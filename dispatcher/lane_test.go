@@ -87,20 +87,54 @@ func TestLaneWaitsOutAnOutageAtTheEnd(t *testing.T) {
 }
 
 func TestLaneBlamesPoisonPromptsWhenTheCanaryPasses(t *testing.T) {
-	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
-		if line == 0 {
+	for _, retries := range []int{1, 2, 3, 5} {
+		s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+			if line == 0 {
+				return done()
+			}
+			return down()
+		})
+		r := s.job("a", 1, 10, job.Job{MaxRetries: retries})
+		s.run(time.Hour)
+		s.want(r, "COMPLETED")
+		if s.failures() != 10 || s.canaries == 0 {
+			t.Errorf("%d error records and %d canaries, want 10 and some", s.failures(), s.canaries)
+		}
+		if s.endedAt[r] > 15*time.Minute {
+			t.Errorf("it took %s", s.endedAt[r])
+		}
+		// No retry was given back: nothing but them ever failed.
+		for line := range int64(10) {
+			record := string(s.outcomes[line+1].Public)
+			if n := s.requests[line+1]; n != retries+1 || !strings.Contains(record, fmt.Sprintf(`"error":"server_error","attempts":%d,`, n)) {
+				t.Errorf("of max_retries %d, line %d was sent %d times: %s", retries, line+1, n, record)
+			}
+		}
+	}
+}
+
+// What failed in bad weather is excused, also where poison prompts are found
+// out after it: the others have all their retries.
+func TestLaneExcusesTheWeatherBeforePoison(t *testing.T) {
+	tries := map[int64]int{}
+	s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+		switch {
+		case at < 30*time.Minute:
+			return down()
+		case line == 0:
 			return done()
 		}
-		return down()
+		// Everything fails twice more, and line 1 always.
+		if tries[line]++; line == 1 || tries[line] <= 2 {
+			return down()
+		}
+		return done()
 	})
-	r := s.job("a", 1, 10, job.Job{})
-	s.run(time.Hour)
+	r := s.job("a", 1, 8, job.Job{MaxRetries: 3})
+	s.run(10 * time.Hour)
 	s.want(r, "COMPLETED")
-	if s.failures() != 10 || s.canaries == 0 {
-		t.Errorf("%d error records and %d canaries, want 10 and some", s.failures(), s.canaries)
-	}
-	if s.endedAt[r] > 15*time.Minute {
-		t.Errorf("it took %s", s.endedAt[r])
+	if s.failures() != 1 || !s.outcomes[1].Failed {
+		t.Errorf("%d error records, want that of line 1", s.failures())
 	}
 }
 

@@ -52,6 +52,40 @@ func TestLaneProbesADaysQuota(t *testing.T) {
 	}
 }
 
+// TestLaneDaysQuotaWithAMinutesWait: Gemini names a wait of seconds beside a
+// day's quota. It is waited for once; after that the day counts.
+func TestLaneDaysQuotaWithAMinutesWait(t *testing.T) {
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < 9*time.Hour {
+			return provider.Answer{Class: provider.UsedUp, Message: "requests per day", RetryAfter: 5 * time.Second}
+		}
+		return done()
+	})
+	r := s.job("a", 1, 500, job.Job{})
+	s.run(24 * time.Hour)
+	s.want(r, "COMPLETED")
+	if n := s.sentBetween(10*time.Second, 9*time.Hour); n < 33 || n > 38 {
+		t.Errorf("%d probes in nine hours, want one every 15 minutes", n)
+	}
+	if s.failures() != 0 {
+		t.Errorf("%d prompts were blamed for it", s.failures())
+	}
+
+	// One that is named rightly is believed each time.
+	s = newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < time.Minute {
+			return provider.Answer{Class: provider.UsedUp, Message: "requests per day", RetryAfter: time.Minute - at}
+		}
+		return done()
+	})
+	r = s.job("a", 1, 500, job.Job{})
+	s.run(24 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.endedAt[r] > 10*time.Minute {
+		t.Errorf("a wait of a minute became %s", s.endedAt[r])
+	}
+}
+
 // TestLaneProbesARefusedKey after 5 s, 30 s, 2 min, and then every 5 min.
 func TestLaneProbesARefusedKey(t *testing.T) {
 	const at0 = 20 * time.Second

@@ -86,7 +86,7 @@ func (l *lane) note(now time.Time, it *item, a *provider.Answer, wasProbe bool) 
 		}
 	}
 	if it.transient && (l.weather.bad() || l.allOpenTransient()) {
-		it.spent = 0
+		it.excused, it.spent, it.verdict = it.spent, 0, nil
 		l.begin(now, newOutage(now, a))
 	}
 }
