@@ -1,7 +1,7 @@
 package dispatcher
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -30,7 +30,15 @@ func (d *dayCount) turn(now time.Time) {
 	}
 }
 
-// permit tells whether the day's cap and what is reserved of it let another
+// counted is "1 request" or "2 requests".
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + one + "s"
+}
+
+// dayPermits tells whether the day's cap and what is reserved of it let another
 // request leave. Without a cap it always may.
 func (l *lane) dayPermits(now time.Time) (ok bool) {
 	if l.cfg.RPD == 0 {
@@ -41,7 +49,7 @@ func (l *lane) dayPermits(now time.Time) (ok bool) {
 	if d.sent >= l.cfg.RPD {
 		l.begin(now, &hold{
 			kind: dayCap, since: now, until: d.day.Add(day), next: d.day.Add(day),
-			reason: fmt.Sprintf("The operator's cap of %d requests a day is reached.", l.cfg.RPD),
+			reason: "The operator's cap of " + counted(l.cfg.RPD, "request") + " a day is reached.",
 		})
 		return false
 	}

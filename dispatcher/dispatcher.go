@@ -86,6 +86,9 @@ type GaveUpError struct {
 }
 
 func (e *GaveUpError) Error() string {
+	if e.Requests == 1 {
+		return fmt.Sprintf("1 request was still in flight after %s and was given up; its prompt may be paid for twice", e.Waited)
+	}
 	return fmt.Sprintf("%d requests were still in flight after %s and were given up; their prompts may be paid for twice", e.Requests, e.Waited)
 }
 

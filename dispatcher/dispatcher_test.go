@@ -349,9 +349,9 @@ func TestDispatcherGivesUpWhatOutlastsTheDrain(t *testing.T) {
 	b := newBench(t, simulator.Config{})
 	b.start(func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
 	id := b.submit("a", job.Job{}, append(prompts(20, "ok"), `{"prompt_id":"h","prompt":"[[simulate:hang]]"}`)...)
-	b.wait(id, func(j *job.Job) bool { return j.CompletedCount == 20 })
+	b.wait(id, func(j *job.Job) bool { return j.CompletedCount == 20 && j.RequestsSent == 21 })
 	err := b.end()
-	if err == nil || !strings.Contains(err.Error(), "1 requests were still in flight") {
+	if err == nil || !strings.Contains(err.Error(), "1 request was still in flight") {
 		t.Fatalf("Run returned %v", err)
 	}
 	j, err := b.store.Job(context.Background(), "a", id)

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
@@ -51,7 +52,16 @@ type hold struct {
 }
 
 func newOutage(now time.Time, a *provider.Answer) *hold {
-	return &hold{kind: outage, status: a.HTTPStatus, since: now, next: now.Add(firstOutageProbe), reason: "The provider is down" + statusOf(a) + "."}
+	return &hold{kind: outage, status: a.HTTPStatus, since: now, next: now.Add(firstOutageProbe), reason: downReason(a)}
+}
+
+// downReason says what an outage looks like. Where no answer came the words are
+// ours, and quote nobody.
+func downReason(a *provider.Answer) string {
+	if a.HTTPStatus == 0 && a.Message != "" {
+		return "The provider is down: " + strings.ToLower(a.Message[:1]) + a.Message[1:]
+	}
+	return "The provider is down" + statusOf(a) + "."
 }
 
 // statusOf is what of an answer every job of a lane may show. The provider's
@@ -403,7 +413,7 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	case h.kind == refusal && held >= l.cfg.MaxHold:
 		l.failAll(now, fmt.Sprintf("Held for %s, and it did not mend: %s", l.cfg.MaxHold, h.reason))
 	case h.kind == outage && held >= l.cfg.MaxOutage:
-		l.failAll(now, fmt.Sprintf("The provider was down for %s%s.", l.cfg.MaxOutage, statusOf(a)))
+		l.failAll(now, fmt.Sprintf("The provider was down for %s. %s", l.cfg.MaxOutage, downReason(a)))
 	}
 }
 

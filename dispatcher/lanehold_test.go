@@ -167,3 +167,23 @@ func TestLaneTellsHeldUntil(t *testing.T) {
 		t.Errorf("held until %s, want %s", p.HeldUntil, s.start.Add(until))
 	}
 }
+
+// TestLaneTellsAnOutageInPlainWords: where no answer came, what went wrong, and
+// no name of ours for it.
+func TestLaneTellsAnOutageInPlainWords(t *testing.T) {
+	for _, c := range []struct {
+		a    provider.Answer
+		want string
+	}{
+		{provider.Answer{Class: provider.Transient, Code: job.CodeServerError, Message: "No connection to the provider: connection refused."}, "The provider is down: no connection to the provider: connection refused."},
+		{provider.Answer{Class: provider.Transient, Code: job.CodeTimeout, Message: "The provider gave no answer within 10m0s."}, "The provider is down: the provider gave no answer within 10m0s."},
+		{down(), "The provider is down (it answers 503)."},
+	} {
+		s := newSim(t, func(int64, time.Duration) provider.Answer { return c.a })
+		r := s.job("a", 1, 100, job.Job{})
+		s.run(time.Minute)
+		if got := s.lane.pace(s.now, r, 100).HoldReason; got != c.want {
+			t.Errorf("held for %q, want %q", got, c.want)
+		}
+	}
+}

@@ -104,12 +104,12 @@ func (p *Parser) fields(line []byte) (fields, error) {
 	for p.dec.PeekKind() != '}' {
 		tok, err := p.dec.ReadToken()
 		if err != nil {
-			return f, notJSON(err)
+			return f, f.notJSON(err)
 		}
 		name := tok.String()
 		start := p.dec.InputOffset()
 		if _, err := p.dec.ReadValue(); err != nil {
-			return f, notJSON(err)
+			return f, f.notJSON(err)
 		}
 		// The value is cut from the line itself, since the decoder's copy
 		// lives only until its next read.
@@ -133,14 +133,35 @@ func (p *Parser) fields(line []byte) (fields, error) {
 // notJSON is a sentence about a syntax error. The parser's own text is not
 // passed on: it may quote the prompt.
 func notJSON(err error) *LineError {
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return invalid(PromptID{}, "The line has a field twice.")
-	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
 		return invalid(PromptID{}, fmt.Sprintf("The line is not valid JSON (at byte %d).", syn.ByteOffset+1))
 	}
 	return invalid(PromptID{}, "The line is not valid JSON: it ends too early.")
+}
+
+// notJSON names a field that stands there twice, and the line's id where that
+// was read by then. Of all other errors it is the sentence without them.
+func (f *fields) notJSON(err error) *LineError {
+	var syn *jsontext.SyntacticError
+	if !errors.Is(err, jsontext.ErrDuplicateName) || !errors.As(err, &syn) {
+		return notJSON(err)
+	}
+	var path []string
+	for name := range syn.JSONPointer.Tokens() {
+		path = append(path, name)
+	}
+	name := strings.Join(path, ".")
+	if len(name) > 64 {
+		name = strings.ToValidUTF8(name[:64], "") + "…"
+	}
+	var id PromptID
+	if raw, ok := f.values["prompt_id"]; ok && name != "prompt_id" {
+		if read, err := ParsePromptID(raw); err == nil {
+			id = read
+		}
+	}
+	return invalid(id, fmt.Sprintf("The line has the field %q twice.", name))
 }
 
 // misspelt finds the known field that a name most likely means.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"google.golang.org/grpc/metadata"
 
@@ -14,6 +15,10 @@ import (
 const (
 	apiKeyHeader   = "X-Api-Key" // as net/http spells X-API-Key
 	apiKeyMetadata = "x-api-key"
+
+	// detailMetadata is what HTTP's callers are told of a missing key, in
+	// gRPC's words.
+	detailMetadata = "Send your API key in the metadata, under x-api-key."
 )
 
 // authenticateCall tells whose key came with a gRPC call. Of a call of the
@@ -23,7 +28,11 @@ func authenticateCall(store storage.Keys, failures *failures) func(context.Conte
 		if client, known := knownClient(ctx); known {
 			return client, nil
 		}
-		client, err := authenticate(ctx, store, metadata.ValueFromIncomingContext(ctx, apiKeyMetadata))
+		given := metadata.ValueFromIncomingContext(ctx, apiKeyMetadata)
+		client, err := authenticate(ctx, store, given)
+		if err != nil && strings.Join(given, "") == "" {
+			err = problem.New(problem.Unauthenticated, detailMetadata)
+		}
 		return client, failures.count(peerAddress(ctx), err)
 	}
 }

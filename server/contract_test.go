@@ -117,6 +117,7 @@ func TestInitBounds(t *testing.T) {
 		{"longest model", named("openai", strings.Repeat("é", 256)), 202},
 		{"model too long", named("openai", strings.Repeat("é", 257)), 400},
 		{"empty model", named("openai", ""), 400},
+		{"blank model", named("openai", " \t"), 400},
 		{"most retries", with(`"max_retries":20`), 202},
 		{"too many retries", with(`"max_retries":21`), 400},
 		{"highest rpm", with(`"rpm":100000000`), 202},

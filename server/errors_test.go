@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
@@ -397,4 +398,19 @@ func (e *env) upload(id job.ID, file string) (*promptforgev1.UploadPromptsRespon
 		file = file[n:]
 	}
 	return stream.CloseAndRecv()
+}
+
+// A missing key is asked for where the caller can put it: HTTP has a header,
+// gRPC metadata.
+func TestMissingKeyIsAskedForInItsPlace(t *testing.T) {
+	e := start(t)
+	if got := e.rest("GET", "/v1/jobs", "", "X-API-Key", ""); !strings.Contains(got.body, "X-API-Key header") {
+		t.Errorf("HTTP: %s", got.body)
+	}
+	for _, more := range [][]string{nil, {"authorization", "Bearer " + e.key}} {
+		_, err := e.api.ListJobs(e.as("", more...), &promptforgev1.ListJobsRequest{})
+		if text := status.Convert(err).Message(); status.Code(err) != codes.Unauthenticated || !strings.Contains(text, "metadata, under x-api-key") || strings.Contains(text, "header") {
+			t.Errorf("gRPC: %s", text)
+		}
+	}
 }

@@ -43,8 +43,13 @@ func ownURL(l net.Listener, secure bool) string {
 	if secure {
 		scheme = "https://"
 	}
+	return scheme + reachable(l)
+}
+
+// reachable is a listener's address as a client on the same machine can use it.
+func reachable(l net.Listener) string {
 	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.IsUnspecified() {
-		return fmt.Sprintf("%slocalhost:%d", scheme, addr.Port)
+		return fmt.Sprintf("localhost:%d", addr.Port)
 	}
-	return scheme + l.Addr().String()
+	return l.Addr().String()
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	promptforgev1 "github.com/promptforge/promptforge/gen/go/promptforge/v1"
@@ -45,7 +46,7 @@ func checkTarget(req *promptforgev1.InitJobRequest, _ *job.Job) error {
 	switch {
 	case req.GetProvider() == "":
 		return badRequest("The field \"provider\" is required, for instance \"openai\".")
-	case req.GetModel() == "":
+	case strings.TrimSpace(req.GetModel()) == "":
 		return badRequest("The field \"model\" is required, by the provider's name for it.")
 	case utf8.RuneCountInString(req.GetProvider()) > maxProvider:
 		return badRequest(fmt.Sprintf("The field \"provider\" is longer than %d characters.", maxProvider))

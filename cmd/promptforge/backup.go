@@ -45,14 +45,14 @@ func (c *backupCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: %d files and the store, %d bytes\n", dir, copied.Files, copied.Bytes)
+	fmt.Fprintf(p.stdout, "%s: %s and the store, %s\n", dir, plural(int64(copied.Files), "file"), plural(int64(copied.Bytes), "byte"))
 	if len(copied.Missing) == 0 {
 		return nil
 	}
 	for _, name := range copied.Missing {
 		fmt.Fprintln(p.stderr, "files/"+name)
 	}
-	return fmt.Errorf("the backup was made, but %d files that the store names are gone (see above); promptforge fsck says whose they are", len(copied.Missing))
+	return fmt.Errorf("the backup was made, but %s gone that the store names (see above); promptforge fsck says whose", subject(int64(len(copied.Missing)), "file", "is", "are"))
 }
 
 func (m *memory) backup(ctx context.Context, dir string) (backup.Copied, error) {

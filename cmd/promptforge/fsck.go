@@ -37,13 +37,14 @@ func checkFolder(p *program, dir string) error {
 	if err = errors.Join(err, store.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stderr, "%s: looked at %d jobs and %d files of %d bytes", dir, sum.Jobs, sum.Files, sum.Bytes)
+	fmt.Fprintf(p.stderr, "%s: looked at %s and %s of %s", dir,
+		plural(int64(sum.Jobs), "job"), plural(int64(sum.Files), "file"), plural(int64(sum.Bytes), "byte"))
 	if sum.Orphans > 0 {
-		fmt.Fprintf(p.stderr, "; %d more files belong to no job and go by themselves", sum.Orphans)
+		fmt.Fprintf(p.stderr, "; %s to no job and will be removed in time", subject(int64(sum.Orphans), "more file", "belongs", "belong"))
 	}
 	fmt.Fprintln(p.stderr, ".")
 	if sum.Damages > 0 {
-		return fmt.Errorf("%d damages were found, and nothing was changed; restore what is named from a backup, or go on without: a job whose files are gone fails and keeps what can still be read", sum.Damages)
+		return fmt.Errorf("%s found, and nothing was changed; restore what is named from a backup, or go on without: a job whose files are gone fails and keeps what can still be read", subject(int64(sum.Damages), "damage", "was", "were"))
 	}
 	return nil
 }

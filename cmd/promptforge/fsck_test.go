@@ -78,7 +78,7 @@ func TestFsck(t *testing.T) {
 	out := ran(t, 50)
 	state := filepath.Join(out, stateName)
 	got := exec(t, nil, "fsck", "--data-dir", state)
-	got.want(t, 0, "looked at 1 jobs")
+	got.want(t, 0, "looked at 1 job and")
 	if got.stdout != "" {
 		t.Errorf("a sound folder: %s", got.stdout)
 	}
@@ -102,7 +102,7 @@ func TestFsck(t *testing.T) {
 			}
 			before := folderBytes(t, dir)
 			got := exec(t, nil, "fsck", "--data-dir", dir)
-			got.want(t, 1, "damages were found, and nothing was changed")
+			got.want(t, 1, "found, and nothing was changed")
 			for _, want := range append(c.want, "of job ", "client run") {
 				if !strings.Contains(got.stdout, want) {
 					t.Errorf("it lacks %q: %s", want, got.stdout)
@@ -145,11 +145,11 @@ func TestBackupWhileTheServerRuns(t *testing.T) {
 	<-copied
 	got := exec(t, nil, "backup", to, "--data-dir", dir)
 	got.want(t, 0)
-	if !strings.Contains(got.stdout, "1 files and the store") {
+	if !strings.Contains(got.stdout, "1 file and the store") {
 		t.Errorf("it said: %s", got.stdout)
 	}
 	exec(t, nil, "backup", to, "--data-dir", dir).wantSentence(t, 1, "is not empty")
-	exec(t, nil, "verify", to).want(t, 0, "looked at 1 jobs and 1 files")
+	exec(t, nil, "verify", to).want(t, 0, "looked at 1 job and 1 file ")
 	if code := s.stop(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, s.stderr)
 	}
@@ -162,7 +162,7 @@ func TestBackupWhileTheServerRuns(t *testing.T) {
 	if n := len(answers(t, out)); n != 2000 {
 		t.Errorf("%d answers", n)
 	}
-	exec(t, nil, "verify", out).want(t, 0, "2000 results and 0 error records")
+	exec(t, nil, "verify", out).want(t, 0, "2,000 results and 0 error records")
 }
 
 // TestBackupOfADamagedFolder: what is gone is named, and the rest is copied.
@@ -174,8 +174,8 @@ func TestBackupOfADamagedFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "copy")
-	exec(t, nil, "backup", to, "--data-dir", state).want(t, 1, "files/prompts/", "1 files that the store names are gone")
-	exec(t, nil, "verify", to).want(t, 1, "damages were found")
+	exec(t, nil, "backup", to, "--data-dir", state).want(t, 1, "files/prompts/", "1 file is gone that the store names")
+	exec(t, nil, "verify", to).want(t, 1, " found, and")
 }
 
 // TestVerifyRun: the results of run are held to what is recorded.
@@ -202,7 +202,7 @@ func TestVerifyRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := exec(t, nil, "verify", out)
-		got.want(t, 1, "1 files in "+out+" are not what is recorded")
+		got.want(t, 1, "in "+out+" 1 file is not what is recorded")
 		if !strings.Contains(got.stdout, results+": "+c.want) {
 			t.Errorf("it said: %s", got.stdout)
 		}
@@ -239,7 +239,7 @@ func TestVerifyResults(t *testing.T) {
 			}
 			got := exec(t, nil, "verify", dir)
 			if want == "" {
-				got.want(t, 0, "1 results and 0 error records")
+				got.want(t, 0, "1 result and 0 error records")
 				return
 			}
 			if got.code != 1 || !strings.Contains(got.stdout+got.stderr, want) {

@@ -74,7 +74,7 @@ func (c *lanesListCmd) Run(p *program) error {
 			fmt.Fprintf(p.stdout, "%s: %s\n", l.Lane, oneLine(l.HoldReason))
 		}
 		if l.RequestsADay > 0 {
-			fmt.Fprintf(p.stdout, "%s: %s of %s requests of today's cap are used.\n", l.Lane, number(int64(l.RequestsToday)), number(int64(l.RequestsADay)))
+			fmt.Fprintf(p.stdout, "%s: today's cap is %s, of which %s used.\n", l.Lane, plural(int64(l.RequestsADay), "request"), isAre(int64(l.RequestsToday)))
 		}
 		for _, k := range l.Credentials {
 			if k.Aside {
@@ -116,7 +116,7 @@ func (c *lanesResumeCmd) Run(p *program) error {
 		switch {
 		case l.Hold == "day_cap":
 			probed = true
-			fmt.Fprintf(p.stdout, "%s is held by the operator's own cap of %s requests a day (rpd) until %s; a higher one and SIGHUP let it go on.\n", l.Lane, number(int64(l.RequestsADay)), clock(l.HeldUntil))
+			fmt.Fprintf(p.stdout, "%s is held by the operator's own cap of %s a day (rpd) until %s; a higher one and SIGHUP let it go on.\n", l.Lane, plural(int64(l.RequestsADay), "request"), clock(l.HeldUntil))
 		case l.Hold != "":
 			probed = true
 			fmt.Fprintf(p.stdout, "%s is probed now; it was held (%s) since %s.\n", l.Lane, l.Hold, clock(l.HeldSince))

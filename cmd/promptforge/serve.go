@@ -200,12 +200,8 @@ func (c *serveCmd) observe(srv *server.Server) (func(context.Context) error, err
 // greet says where everything is: one line for scripts on stdout, and the rest
 // for a person on stderr.
 func (c *serveCmd) greet(p *program, m *memory, srv *server.Server) error {
-	scheme := "http"
-	if c.TLSCert != "" {
-		scheme = "https"
-	}
-	fmt.Fprintf(p.stderr, "PromptForge %s serves REST on %s://%s and gRPC on %s; everything is kept in %s.\n",
-		version, scheme, srv.HTTPAddr(), srv.GRPCAddr(), c.DataDir)
+	fmt.Fprintf(p.stderr, "PromptForge %s serves REST on %s and gRPC on %s; everything is kept in %s.\n",
+		version, srv.URL(), srv.GRPCTarget(), c.DataDir)
 	has, err := m.hasKey(context.WithoutCancel(p.ctx))
 	if err != nil {
 		return fmt.Errorf("looking for API keys: %w", err)
@@ -213,6 +209,6 @@ func (c *serveCmd) greet(p *program, m *memory, srv *server.Server) error {
 	if !has {
 		fmt.Fprintf(p.stderr, "There is no API key yet. Make one for a client, also while the server runs:\n  promptforge keys create CLIENT --data-dir %s\n", quote(c.DataDir))
 	}
-	fmt.Fprintf(p.stdout, "listening url=%s://%s grpc=%s\n", scheme, srv.HTTPAddr(), srv.GRPCAddr())
+	fmt.Fprintf(p.stdout, "listening url=%s grpc=%s\n", srv.URL(), srv.GRPCTarget())
 	return nil
 }

@@ -30,6 +30,24 @@ func lastLine(s string) string {
 	return all[len(all)-1]
 }
 
+// What is printed can be opened in a browser, whatever is listened on.
+func TestServeTellsAnAddressThatCanBeOpened(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, "serve", "--data-dir", t.TempDir(), "--http-addr", "0.0.0.0:0", "--grpc-addr", "0.0.0.0:0")
+	if !strings.HasPrefix(s.url, "http://localhost:") || strings.Contains(s.stderr.String(), "REST on http://0.0.0.0") {
+		t.Errorf("it says %s\n%s", s.url, s.stderr)
+	}
+	resp, err := http.Get(s.url + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	sim := start(t, nil, "simulate", "--addr", "0.0.0.0:0")
+	if !strings.HasPrefix(sim.url, "http://localhost:") {
+		t.Errorf("the simulator says %s", sim.url)
+	}
+}
+
 func TestServeStartsAndStops(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "deep", "data")

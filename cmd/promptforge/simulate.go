@@ -81,7 +81,7 @@ func (c *simulateCmd) Run(p *program) error {
 	if err != nil {
 		return fmt.Errorf("--addr %s: cannot listen on this address: %w", c.Addr, errors.Unwrap(err))
 	}
-	url := "http://" + listener.Addr().String()
+	url := "http://" + reachable(listener.Addr())
 	fmt.Fprintf(p.stdout, "listening url=%s\n", url)
 	fmt.Fprintf(p.stderr, "Point PromptForge at it:\n"+
 		"  export OPENAI_BASE_URL=%[1]s/v1 OPENAI_API_KEY=any\n"+
@@ -106,4 +106,13 @@ func (c *simulateCmd) Run(p *program) error {
 	stats := sim.Stats()
 	fmt.Fprintf(p.stderr, "Stopped after %s, %s of them answered.\n", plural(stats.Requests, "request"), number(stats.Answered))
 	return nil
+}
+
+// reachable is a listener's address as a client on the same machine can use it:
+// 0.0.0.0 is none to connect to.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", tcp.Port)
+	}
+	return addr.String()
 }

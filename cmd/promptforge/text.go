@@ -39,6 +39,22 @@ func plural(n int64, one string) string {
 	return number(n) + " " + one + "s"
 }
 
+// isAre is "1 is" or "2 are".
+func isAre(n int64) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return number(n) + " are"
+}
+
+// subject is "1 file is" or "2 files are".
+func subject(n int64, one, is, are string) string {
+	if n == 1 {
+		return plural(n, one) + " " + is
+	}
+	return plural(n, one) + " " + are
+}
+
 // short writes a duration for a person: 850ms, 12s, 3m20s, 2h5m.
 func short(d time.Duration) string {
 	switch {

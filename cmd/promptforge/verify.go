@@ -72,7 +72,7 @@ func (c *verifyCmd) compare(p *program, state string) error {
 		return err
 	}
 	if damages > 0 {
-		return fmt.Errorf("%d files in %s are not what is recorded; remove them and run the same command again, which writes them anew and sends nothing", damages, c.Dir)
+		return fmt.Errorf("in %s %s not what is recorded; remove what is named and run the same command again, which writes it anew and sends nothing", c.Dir, subject(int64(damages), "file", "is", "are"))
 	}
 	return nil
 }
@@ -163,9 +163,10 @@ func (c *verifyCmd) read(p *program) error {
 			return err
 		}
 	}
-	fmt.Fprintf(p.stderr, "%s: looked at %d files with %d results and %d error records.\n", c.Dir, len(names), v.results, v.failures)
+	fmt.Fprintf(p.stderr, "%s: looked at %s with %s and %s.\n", c.Dir,
+		plural(int64(len(names)), "file"), plural(int64(v.results), "result"), plural(int64(v.failures), "error record"))
 	if v.damages > 0 {
-		return fmt.Errorf("%d damages were found in %s; fetch the files again with promptforge jobs results", v.damages, c.Dir)
+		return fmt.Errorf("%s found in %s; fetch the files again with promptforge jobs results", subject(int64(v.damages), "damage", "was", "were"), c.Dir)
 	}
 	return nil
 }
@@ -245,7 +246,7 @@ func (v *verifier) file(ctx context.Context, name string, full bool) error {
 		v.line(name, n, line)
 	}
 	if full && n != storage.ResultsPerFile {
-		v.wrong(name, 0, "it has %d results, and others follow; it should have %d", n, storage.ResultsPerFile)
+		v.wrong(name, 0, "it has %s, and others follow; it should have %d", plural(int64(n), "result"), storage.ResultsPerFile)
 	}
 	return nil
 }

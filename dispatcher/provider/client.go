@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"syscall"
 	"time"
 
 	"github.com/promptforge/promptforge/internal/failpoint"
@@ -160,7 +161,7 @@ func (c *Client) unreachable(err error, latency time.Duration) Answer {
 	case errors.As(err, &dns):
 		a.Message = "The provider's host name cannot be resolved."
 	case errors.As(err, &op) && op.Op == "dial":
-		a.Message = "No connection to the provider: " + op.Err.Error() + "."
+		a.Message = "No connection to the provider: " + plainly(op.Err) + "."
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		a.Code = job.CodeTimeout
 		a.Message = fmt.Sprintf("The provider gave no answer within %s.", c.cfg.Timeout)
@@ -168,6 +169,19 @@ func (c *Client) unreachable(err error, latency time.Duration) Answer {
 		a.Message = "The connection broke before the provider answered."
 	}
 	return a
+}
+
+// plainly is why no connection came about, without the name of the system call.
+func plainly(err error) string {
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &number):
+		return number.Error()
+	case isTimeout(err):
+		return "none within 5 s"
+	default:
+		return err.Error()
+	}
 }
 
 // cutOff is an answer whose body did not come whole. A refusal's status still

@@ -187,6 +187,8 @@ func (r *Registry) Offered(provider, model string) error {
 		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here; offered: %s.", clip(provider), r.offered())}
 	case len(e.groups) == 0:
 		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here: %s.", provider, e.missing)}
+	case strings.TrimSpace(model) == "":
+		return &NotOffered{Model: true, Sentence: "The model has no name; give it by the provider's name for it."}
 	case len(e.models) > 0 && !slices.Contains(e.models, model):
 		return &NotOffered{Model: true, Sentence: fmt.Sprintf("The model %q of %q is not offered here; offered: %s.", clip(model), provider, strings.Join(e.models, ", "))}
 	}

@@ -111,13 +111,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.get(w, r, g)
 }
 
+// wrongMethod says what a URL is good for.
+func wrongMethod(g grant) string {
+	if g.method == http.MethodPut {
+		return "This URL is good for PUT only: it takes the prompts file."
+	}
+	return "This URL is good for GET and HEAD only: it hands out one file."
+}
+
 // permit checks what a good signature leaves open.
 func (h *Handler) permit(r *http.Request, g grant) error {
 	if h.Now().Unix() >= g.expires {
 		return problem.New(problem.Forbidden, expired(g))
 	}
 	if r.Method != g.method && (r.Method != http.MethodHead || g.method != http.MethodGet) {
-		return problem.New(problem.Forbidden, "This URL is good for "+g.method+" only.")
+		return problem.New(problem.Forbidden, wrongMethod(g))
 	}
 	has, err := h.Store.HasKey(r.Context(), g.client)
 	if err != nil {

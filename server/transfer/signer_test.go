@@ -209,7 +209,7 @@ func TestExpiryMethodAndKey(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"PUT", "POST", "DELETE", "PATCH", "OPTIONS"} {
-		e.want(e.do(method, get, nil, nil), http.StatusForbidden, "good for GET only")
+		e.want(e.do(method, get, nil, nil), http.StatusForbidden, "good for GET and HEAD only")
 	}
 	e.want(e.do(http.MethodHead, get, nil, nil), http.StatusOK)
 	e.awaits(id)
