@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
-	"github.com/promptforge/promptforge/dispatcher/rate"
 	"github.com/promptforge/promptforge/job"
 )
 
@@ -27,10 +26,6 @@ const (
 	refusalsInDoubt = 3
 	passedInDoubt   = 10
 	doubtLasts      = 2 * time.Minute // after the last such refusal
-
-	// A canary is about so many bytes and tokens.
-	canaryBytes  = 64
-	canaryTokens = 8
 
 	// Limits are counted by the minute: after so long without a request any
 	// budget is free. The second more is for clocks that differ.
@@ -110,73 +105,6 @@ func (l *lane) overTheLimit(it *item, a *provider.Answer, p *job.Prompt) *job.Ou
 	told.Message = fmt.Sprintf("The provider refused this prompt for the rate %d times while %d other requests passed, the last %d times with nothing else in flight and the budget of a minute free: the prompt by itself is over the limit. It said: %s",
 		it.refused, l.passed-it.passed, it.alone, a.Message)
 	return told.Failure(p, job.CodeRateLimit, it.attempts+it.refused)
-}
-
-// vouch has canaries pass, one after the other, where a job is too small for
-// others to: a prompt that is too large must not circle for ever. only tells
-// that nothing else may leave; wake is when to look again.
-func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
-	if l.trial != nil || !l.unripe() || l.othersWait() {
-		return time.Time{}, false
-	}
-	l.slot.leave(&l.seat)
-	if l.inFlight > 0 {
-		return time.Time{}, true // what is out may pass
-	}
-	if l.vouchAt.After(now) {
-		return l.vouchAt, true
-	}
-	if ok, at := l.ctl.Permit(now); !ok {
-		return at, true
-	}
-	if !l.dayPermits(now) {
-		if l.hold != nil {
-			return now, true
-		}
-		return time.Time{}, true // after the next save
-	}
-	if !l.slot.take(&l.seat) {
-		return now.Add(slotPoll), true
-	}
-	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canaryTokens)
-	l.canary(now)
-	return time.Time{}, true
-}
-
-// vouched hears what became of such a canary. Where it did not pass, nothing is
-// known of the prompts either: they go back among the others.
-func (l *lane) vouched(now time.Time, a *provider.Answer) {
-	l.vouching = false
-	v := verdict(a.Class)
-	l.ctl.Answered(now, rate.Feedback{
-		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), RetryAfter: a.RetryAfter, Limits: a.Limits,
-	})
-	if v == rate.Accepted {
-		l.vouchWait = 0
-		return
-	}
-	l.vouchWait = min(maxRefusalWait, max(time.Second, 2*l.vouchWait))
-	l.vouchAt = now.Add(max(l.vouchWait, a.RetryAfter))
-	l.release(func(it *item) bool {
-		if l.ripe(it) {
-			return false
-		}
-		if it.notBefore.Before(l.vouchAt) {
-			it.notBefore = l.vouchAt
-		}
-		return true
-	})
-}
-
-// unripe tells whether a prompt waits for others to pass before it is tried
-// alone.
-func (l *lane) unripe() bool {
-	for _, r := range l.runs {
-		if slices.ContainsFunc(r.suspects, func(it *item) bool { return !l.ripe(it) }) {
-			return true
-		}
-	}
-	return false
 }
 
 // suspect picks the prompt that is tried alone next.

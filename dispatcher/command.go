@@ -29,13 +29,3 @@ type command struct {
 	key     int // with doCanary: the credential
 	note    note
 }
-
-// note is something for the log. It holds nothing that a provider said.
-type note struct {
-	what   string
-	hold   *hold
-	key    int
-	hasKey bool
-	count  int  // prompts; 0: it is of none
-	good   bool // nobody has to do anything
-}

@@ -1,6 +1,11 @@
 package dispatcher
 
-import "time"
+import (
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
+)
 
 // keyring is the credentials of a lane's quota group. They are used in turn.
 // One that is refused while another works is put aside and tried again by a
@@ -83,4 +88,34 @@ func (k *keyring) untold(now time.Time, i int) {
 		c.trying = false
 		c.next = now.Add(refusalProbes[min(c.refusals, len(refusalProbes)-1)])
 	}
+}
+
+// credential takes in what an answer says of the credential that the request
+// was sent with. It is true where the refusal is of that one alone: another
+// works, or there are others by now.
+func (l *lane) credential(now time.Time, key, generation int, a *provider.Answer) (only bool) {
+	switch {
+	case generation != l.keys.generation:
+		return a.Class == provider.Fatal
+	case a.Class == provider.Fatal:
+		others, anew := l.keys.refused(now, key)
+		if others && anew {
+			l.emit(command{verb: doLog, note: note{what: "a credential is refused and put aside", key: key, hasKey: true}})
+		}
+		return others
+	case verdict(a.Class) == rate.Accepted || a.Class == provider.TooLarge:
+		if l.keys.works(key) && len(l.keys.keys) > 1 {
+			l.emit(command{verb: doLog, note: note{what: "a credential works again", key: key, hasKey: true, good: true}})
+		}
+	default:
+		l.keys.untold(now, key)
+	}
+	return false
+}
+
+// renewKeys goes on with other credentials: where the lane is held they are
+// tried at once.
+func (l *lane) renewKeys(now time.Time, n int) {
+	l.keys.renew(n)
+	l.probeNow(now)
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -74,4 +75,46 @@ func (l *lane) remember(now time.Time, m *memory) {
 		}
 		l.tell("a lane is still held", l.hold)
 	}
+}
+
+// save keeps what is known of the lane. One save is under way at a time, so
+// that an older one never replaces a newer one.
+func (r *laneRunner) save() {
+	if r.saving {
+		r.saveAgain = true
+		return
+	}
+	r.saving, r.saveAgain, r.savedAt = true, false, time.Now()
+	m := r.lane.memory()
+	go func() {
+		err := r.keep(&m)
+		if err != nil {
+			pause := time.NewTimer(storeRetry)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-r.d.hard.Done():
+			}
+		}
+		r.post(func(time.Time) {
+			r.saving = false
+			if err == nil {
+				r.lane.saved(&m)
+			}
+			if r.saveAgain || err != nil && !r.lane.stopping {
+				r.save()
+			}
+		})
+	}()
+}
+
+func (r *laneRunner) keep(m *memory) error {
+	learned, err := json.Marshal(m)
+	if err == nil {
+		err = r.d.cfg.Store.SaveLane(context.Background(), r.lease, learned)
+	}
+	if err != nil {
+		r.d.log.Warn("what was learned about a lane could not be kept", "lane", r.key.String(), "error", err)
+	}
+	return err
 }

@@ -114,3 +114,20 @@ func (l *lane) currentRPM(now time.Time, counted float64) float64 {
 	}
 	return counted
 }
+
+// tell updates what jobs show and what is kept of the lane, when it is time,
+// and returns when it is time again.
+func (r *laneRunner) tell(now time.Time) time.Time {
+	if next := r.pacedAt.Add(paceEvery); now.Before(next) {
+		return next
+	}
+	r.pacedAt = now
+	for _, x := range r.lane.runs {
+		x.account.pace.Store(r.lane.pace(now, x, r.left[x]))
+		r.d.commit.touch(r, x)
+	}
+	if now.Sub(r.savedAt) >= saveEvery {
+		r.save()
+	}
+	return now.Add(paceEvery)
+}

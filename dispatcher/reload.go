@@ -25,3 +25,30 @@ func (d *Dispatcher) Reload(s Settings) {
 
 // later posts an event without waiting for the lane.
 func (r *laneRunner) later(e event) { go r.post(e) }
+
+// reload goes by the newest settings and, where they are others, credentials.
+func (r *laneRunner) reload(now time.Time) {
+	set := r.d.settings.Load()
+	if r.lane.stopping {
+		return // a newer Reload ended the lane
+	}
+	g := set.Providers.Lane(r.key)
+	r.execute() // what is to be done still means the credentials of before
+	renewed := !g.SameKeys(r.group)
+	r.group = g
+	r.lane.cfg = r.config(set)
+	r.lane.ctl.SetCaps(now, r.lane.cfg.Rate)
+	if renewed {
+		r.lane.renewKeys(now, len(g))
+		if g.Missing() == "" {
+			r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
+		}
+	}
+	r.want(now)
+	if h := r.lane.hold; h != nil && h.kind == dayCap {
+		r.lane.unhold(now, "a lane's cap of a day may be another") // and is begun again where it is not
+	}
+	old := r.clients[0]
+	r.connect(set)
+	old.Close()
+}

@@ -2,17 +2,13 @@ package dispatcher
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"hash/fnv"
-	"log/slog"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
 	"github.com/promptforge/promptforge/dispatcher/rate"
 	"github.com/promptforge/promptforge/job"
 	"github.com/promptforge/promptforge/storage"
-	"github.com/promptforge/promptforge/storage/files"
 )
 
 const (
@@ -112,33 +108,6 @@ func (r *laneRunner) connect(set *Settings) {
 	for _, e := range r.group[1:] {
 		r.clients = append(r.clients, first.With(e))
 	}
-}
-
-// reload goes by the newest settings and, where they are others, credentials.
-func (r *laneRunner) reload(now time.Time) {
-	set := r.d.settings.Load()
-	if r.lane.stopping {
-		return // a newer Reload ended the lane
-	}
-	g := set.Providers.Lane(r.key)
-	r.execute() // what is to be done still means the credentials of before
-	renewed := !g.SameKeys(r.group)
-	r.group = g
-	r.lane.cfg = r.config(set)
-	r.lane.ctl.SetCaps(now, r.lane.cfg.Rate)
-	if renewed {
-		r.lane.renewKeys(now, len(g))
-		if g.Missing() == "" {
-			r.d.log.Info("a lane goes on with other credentials", "lane", r.key.String(), "credentials", len(g))
-		}
-	}
-	r.want(now)
-	if h := r.lane.hold; h != nil && h.kind == dayCap {
-		r.lane.unhold(now, "a lane's cap of a day may be another") // and is begun again where it is not
-	}
-	old := r.clients[0]
-	r.connect(set)
-	old.Close()
 }
 
 // post hands an event over. It may wait for the lane, which waits for nobody.
@@ -267,223 +236,6 @@ func (r *laneRunner) execute() {
 			r.save()
 		case doLog:
 			r.log(&c.note)
-		}
-	}
-}
-
-// tell updates what jobs show and what is kept of the lane, when it is time,
-// and returns when it is time again.
-func (r *laneRunner) tell(now time.Time) time.Time {
-	if next := r.pacedAt.Add(paceEvery); now.Before(next) {
-		return next
-	}
-	r.pacedAt = now
-	for _, x := range r.lane.runs {
-		x.account.pace.Store(r.lane.pace(now, x, r.left[x]))
-		r.d.commit.touch(r, x)
-	}
-	if now.Sub(r.savedAt) >= saveEvery {
-		r.save()
-	}
-	return now.Add(paceEvery)
-}
-
-// save keeps what is known of the lane. One save is under way at a time, so
-// that an older one never replaces a newer one.
-func (r *laneRunner) save() {
-	if r.saving {
-		r.saveAgain = true
-		return
-	}
-	r.saving, r.saveAgain, r.savedAt = true, false, time.Now()
-	m := r.lane.memory()
-	go func() {
-		err := r.keep(&m)
-		if err != nil {
-			pause := time.NewTimer(storeRetry)
-			defer pause.Stop()
-			select {
-			case <-pause.C:
-			case <-r.d.hard.Done():
-			}
-		}
-		r.post(func(time.Time) {
-			r.saving = false
-			if err == nil {
-				r.lane.saved(&m)
-			}
-			if r.saveAgain || err != nil && !r.lane.stopping {
-				r.save()
-			}
-		})
-	}()
-}
-
-func (r *laneRunner) keep(m *memory) error {
-	learned, err := json.Marshal(m)
-	if err == nil {
-		err = r.d.cfg.Store.SaveLane(context.Background(), r.lease, learned)
-	}
-	if err != nil {
-		r.d.log.Warn("what was learned about a lane could not be kept", "lane", r.key.String(), "error", err)
-	}
-	return err
-}
-
-// log tells what the lane has to tell: nothing that a provider said, since that
-// may quote a prompt.
-func (r *laneRunner) log(n *note) {
-	attrs := []any{"lane", r.key.String()}
-	if n.hasKey {
-		attrs = append(attrs, "credential", r.group[n.key].KeyName)
-	}
-	if n.count > 0 {
-		attrs = append(attrs, "prompts", n.count)
-	}
-	if h := n.hold; h != nil {
-		attrs = append(attrs, "hold", h.kind.String(), "since", h.since.UTC().Format(time.RFC3339))
-		if h.status != 0 {
-			attrs = append(attrs, "status", h.status)
-		}
-		if !h.until.IsZero() {
-			attrs = append(attrs, "until", h.until.UTC().Format(time.RFC3339))
-		}
-	}
-	level := slog.LevelWarn
-	if n.good {
-		level = slog.LevelInfo
-	}
-	r.d.log.Log(context.Background(), level, n.what, attrs...)
-}
-
-// read reads a run's next block. A damaged one ends the job: what was answered
-// stays.
-func (r *laneRunner) read(x *run, s *source) {
-	items, eof, err := s.next(x)
-	if err == nil {
-		r.post(func(time.Time) { r.lane.read(x, items, eof) })
-		return
-	}
-	r.d.log.Error("a job's prompts cannot be read", "job", x.id, "error", err)
-	var damaged *files.DamagedError
-	if errors.As(err, &damaged) {
-		r.post(func(time.Time) {
-			r.lane.read(x, nil, true)
-			r.lane.fail(x, "The prompts file is damaged; what was answered before stays, and the rest must be submitted again.")
-		})
-		return
-	}
-	r.post(func(now time.Time) { r.lane.unread(x, now.Add(storeRetry)) })
-}
-
-// fail makes a job FAILED; what is in flight may still be recorded.
-func (r *laneRunner) fail(x *run, reason string) {
-	done := make(chan struct{})
-	r.failed[x] = done
-	r.d.log.Warn("job failed", "job", x.id, "lane", r.key.String())
-	go func() {
-		defer close(done)
-		r.insist(func(ctx context.Context) error {
-			_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, job.Failed, reason, time.Now())
-			return err
-		})
-	}()
-}
-
-// finish completes a job whose prompts all have their outcome.
-func (r *laneRunner) finish(x *run) {
-	whole, ok := r.sealAll(x)
-	if !ok {
-		return // it is found unfinished at the next start
-	}
-	to, reason := job.Completed, ""
-	if !whole {
-		to, reason = job.Failed, reasonDamaged
-	}
-	unsettled := !whole
-	r.insist(func(ctx context.Context) error {
-		_, err := r.d.cfg.Store.Finish(ctx, r.lease.Term, x.id, to, reason, time.Now())
-		var state *storage.StateError
-		unsettled = !whole || errors.As(err, &state)
-		return err
-	})
-	if unsettled {
-		r.settleNow(x)
-	}
-	r.gone(x)
-}
-
-// settle ends a final job once nothing of it is under way.
-func (r *laneRunner) settle(x *run, failed <-chan struct{}) {
-	if failed != nil {
-		<-failed
-	}
-	if _, ok := r.sealAll(x); !ok {
-		return
-	}
-	r.settleNow(x)
-	r.gone(x)
-}
-
-// sealAll seals everything of a job, once its account is told: after the end
-// the store takes nothing more. It is not whole where something is damaged and
-// stays as it is.
-func (r *laneRunner) sealAll(x *run) (whole, ok bool) {
-	r.d.commit.flush()
-	ok = r.insist(func(ctx context.Context) error {
-		err := r.d.seal.all(ctx, x.id, r.lease.Term)
-		whole = err == nil
-		return err
-	})
-	return whole, ok
-}
-
-func (r *laneRunner) settleNow(x *run) {
-	r.insist(func(ctx context.Context) error {
-		_, err := r.d.cfg.Store.Settle(ctx, r.lease.Term, x.id, time.Now())
-		return err
-	})
-}
-
-// gone takes a job out of the lane.
-func (r *laneRunner) gone(x *run) {
-	r.post(func(now time.Time) {
-		r.lane.leave(now, x)
-		r.close(x)
-	})
-}
-
-func (r *laneRunner) close(x *run) {
-	if s := r.sources[x]; s != nil {
-		s.close()
-	}
-	delete(r.sources, x)
-	delete(r.left, x)
-	delete(r.failed, x)
-	r.d.forget(x.id)
-}
-
-// insist repeats a decision until the store took or refused it, or the process
-// ends; then it is false.
-func (r *laneRunner) insist(decide func(context.Context) error) bool {
-	for {
-		err := decide(context.WithoutCancel(r.d.hard))
-		var state *storage.StateError
-		switch {
-		case err == nil, errors.As(err, &state), errors.Is(err, storage.ErrNotFound):
-			return true
-		case storage.Damaged(err):
-			r.d.log.Error("a job is damaged", "lane", r.key.String(), "error", err)
-			return true
-		case errors.Is(err, storage.ErrTerm), errors.Is(err, storage.ErrClosed):
-			r.d.log.Warn("a decision came too late", "lane", r.key.String(), "error", err)
-			return false
-		}
-		r.d.log.Error("the store could not take a decision; trying again", "lane", r.key.String(), "error", err)
-		select {
-		case <-time.After(storeRetry):
-		case <-r.d.hard.Done():
-			return false
 		}
 	}
 }

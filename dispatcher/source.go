@@ -1,6 +1,9 @@
 package dispatcher
 
 import (
+	"errors"
+	"time"
+
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/promptforge/promptforge/storage"
@@ -100,4 +103,24 @@ func (s *source) undone(i int) ([]files.PromptLine, error) {
 		}
 	}
 	return left, nil
+}
+
+// read reads a run's next block. A damaged one ends the job: what was answered
+// stays.
+func (r *laneRunner) read(x *run, s *source) {
+	items, eof, err := s.next(x)
+	if err == nil {
+		r.post(func(time.Time) { r.lane.read(x, items, eof) })
+		return
+	}
+	r.d.log.Error("a job's prompts cannot be read", "job", x.id, "error", err)
+	var damaged *files.DamagedError
+	if errors.As(err, &damaged) {
+		r.post(func(time.Time) {
+			r.lane.read(x, nil, true)
+			r.lane.fail(x, "The prompts file is damaged; what was answered before stays, and the rest must be submitted again.")
+		})
+		return
+	}
+	r.post(func(now time.Time) { r.lane.unread(x, now.Add(storeRetry)) })
 }

@@ -1,0 +1,51 @@
+package dispatcher
+
+import (
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/job"
+)
+
+// blame says that the prompts that failed are themselves at fault, it among
+// them: their retries are spent from now on. Where nothing else failed during
+// the hold there was no bad weather, and what was excused by it counts: so they
+// end after exactly max_retries + 1 requests, unless probes took more.
+func (l *lane) blame(it *item) {
+	weather := l.hold.weather
+	charge := func(it *item) (spent bool) {
+		it.atFault = true
+		if !weather {
+			it.spent += it.excused
+			it.excused = 0
+		}
+		return it.spent > it.run.maxRetries && it.verdict != nil
+	}
+	charge(it)
+	for _, r := range l.runs {
+		waiting := r.retry
+		r.retry = nil
+		for _, it := range waiting {
+			if it.transient && charge(it) {
+				l.finish(it, it.verdict)
+				continue
+			}
+			r.retry.add(it)
+		}
+	}
+}
+
+// maxVerdict bounds what is kept of a provider's answer for a verdict that may
+// never be given.
+const maxVerdict = 4 << 10
+
+// excuse notes a transient answer that spends no retry, because of a hold.
+func (it *item) excuse(a *provider.Answer, p *job.Prompt) {
+	it.excused++
+	if it.spent+it.excused <= it.run.maxRetries {
+		return
+	}
+	told := *a
+	if len(told.Response) > maxVerdict {
+		told.Response = nil
+	}
+	it.verdict = told.Failure(p, a.Code, it.attempts)
+}

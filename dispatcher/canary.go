@@ -1,0 +1,133 @@
+package dispatcher
+
+import (
+	"slices"
+	"time"
+
+	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
+)
+
+const (
+	// A canary is about so many bytes and tokens.
+	canaryBytes  = 64
+	canaryTokens = 8
+)
+
+// canary sends a canary, which has its slot.
+func (l *lane) canary(now time.Time) {
+	l.inFlight++
+	l.canaryKey, l.canaryGeneration = l.keys.pick(now), l.keys.generation
+	l.today.sent++
+	l.leftAt = now
+	l.anyRun().account.requests.Add(1)
+	l.emit(command{verb: doCanary, key: l.canaryKey})
+}
+
+// anyRun is a run that a canary is booked on.
+func (l *lane) anyRun() *run {
+	for _, r := range l.runs {
+		if !r.draining {
+			return r
+		}
+	}
+	return l.runs[0]
+}
+
+// canaried hears what became of a canary.
+func (l *lane) canaried(now time.Time, a *provider.Answer) {
+	l.inFlight--
+	l.slot.free(&l.seat)
+	onlyKey := l.credential(now, l.canaryKey, l.canaryGeneration, a)
+	l.succeeded = l.succeeded || a.Class == provider.Done
+	if verdict(a.Class) == rate.Accepted {
+		l.passed++
+	}
+	if l.vouching {
+		l.vouched(now, a)
+		return
+	}
+	h := l.hold
+	if h == nil || !h.canary {
+		return
+	}
+	h.probing, h.canary = false, false
+	switch {
+	case onlyKey:
+		h.other, h.next = true, now // another credential tells
+	case a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp:
+		h.weather = true
+		l.worse(now, a)
+	case h.kind == outage:
+		l.otherPassed(now)
+	default:
+		l.resume(now)
+	}
+}
+
+// vouch has canaries pass, one after the other, where a job is too small for
+// others to: a prompt that is too large must not circle for ever. only tells
+// that nothing else may leave; wake is when to look again.
+func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
+	if l.trial != nil || !l.unripe() || l.othersWait() {
+		return time.Time{}, false
+	}
+	l.slot.leave(&l.seat)
+	if l.inFlight > 0 {
+		return time.Time{}, true // what is out may pass
+	}
+	if l.vouchAt.After(now) {
+		return l.vouchAt, true
+	}
+	if ok, at := l.ctl.Permit(now); !ok {
+		return at, true
+	}
+	if !l.dayPermits(now) {
+		if l.hold != nil {
+			return now, true
+		}
+		return time.Time{}, true // after the next save
+	}
+	if !l.slot.take(&l.seat) {
+		return now.Add(slotPoll), true
+	}
+	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canaryTokens)
+	l.canary(now)
+	return time.Time{}, true
+}
+
+// vouched hears what became of such a canary. Where it did not pass, nothing is
+// known of the prompts either: they go back among the others.
+func (l *lane) vouched(now time.Time, a *provider.Answer) {
+	l.vouching = false
+	v := verdict(a.Class)
+	l.ctl.Answered(now, rate.Feedback{
+		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), RetryAfter: a.RetryAfter, Limits: a.Limits,
+	})
+	if v == rate.Accepted {
+		l.vouchWait = 0
+		return
+	}
+	l.vouchWait = min(maxRefusalWait, max(time.Second, 2*l.vouchWait))
+	l.vouchAt = now.Add(max(l.vouchWait, a.RetryAfter))
+	l.release(func(it *item) bool {
+		if l.ripe(it) {
+			return false
+		}
+		if it.notBefore.Before(l.vouchAt) {
+			it.notBefore = l.vouchAt
+		}
+		return true
+	})
+}
+
+// unripe tells whether a prompt waits for others to pass before it is tried
+// alone.
+func (l *lane) unripe() bool {
+	for _, r := range l.runs {
+		if slices.ContainsFunc(r.suspects, func(it *item) bool { return !l.ripe(it) }) {
+			return true
+		}
+	}
+	return false
+}
