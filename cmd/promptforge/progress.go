@@ -16,7 +16,7 @@ type snapshot struct {
 	total, done int64
 	failed      int64   // of done
 	rate        float64 // outcomes or requests a minute; 0: not known
-	cap         float64 // the job's own bound of requests a minute; 0: none
+	cap         float64 // what bounds the requests a minute; 0: nothing that is known
 	rest        rest
 	boundBy     string
 	held        string // why nothing is sent
@@ -237,7 +237,16 @@ func (s snapshot) hold() string {
 	return text + ": " + strings.TrimRight(oneLine(s.held), ".")
 }
 
-// shownRate is never more than the job's own bound: over a short time more may
+// capped is what bounds a job's requests a minute: its own rpm, or where the
+// operator's cap binds, what is sent. 0: nothing that is known.
+func capped(boundBy string, rpm, current float64) float64 {
+	if boundBy == "cap" && current > 0 && (rpm == 0 || current < rpm) {
+		return current
+	}
+	return rpm
+}
+
+// shownRate is never more than what bounds it: over a short time more may
 // have been answered than a minute lets pass.
 func (s snapshot) shownRate() float64 {
 	if s.cap > 0 {

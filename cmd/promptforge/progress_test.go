@@ -43,6 +43,21 @@ func testLines(t *testing.T) {
 	}
 }
 
+// Whatever caps a job, its own rpm or the operator's, no more is shown.
+func TestShownRateKeepsToCaps(t *testing.T) {
+	for _, c := range []struct {
+		boundBy      string
+		rpm, current float64
+		want         float64
+	}{
+		{"cap", 60, 60, 60}, {"cap", 0, 120, 120}, {"cap", 600, 120, 120}, {"rpm", 60, 30, 60}, {"rpm", 0, 30, 200}, {"cap", 0, 0, 200},
+	} {
+		if got := (snapshot{rate: 200, cap: capped(c.boundBy, c.rpm, c.current)}).shownRate(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 func TestMeter(t *testing.T) {
 	at := time.Unix(0, 0)
 	var m meter

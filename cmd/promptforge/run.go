@@ -356,7 +356,7 @@ func (r *running) snapshot() snapshot {
 		r.meter.forget()
 		return s
 	}
-	s.rate, s.cap = r.meter.rate(time.Now(), s.done), float64(j.RPM)
+	s.rate, s.cap = r.meter.rate(time.Now(), s.done), capped(j.Pace.BoundBy, float64(j.RPM), j.Pace.CurrentRPM)
 	s.rest = rest{j.Pace.EstimatedCompletionAt, j.Pace.EstimatedEarliest, j.Pace.EstimatedLatest}
 	return s
 }

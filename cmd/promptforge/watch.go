@@ -179,7 +179,7 @@ func (w *watcher) detail(s snapshot) snapshot {
 		w.meter.forget()
 		return s
 	}
-	s.rate, s.cap = w.meter.rate(time.Now(), s.done), float64(or(j.RPM))
+	s.rate, s.cap = w.meter.rate(time.Now(), s.done), capped(s.boundBy, float64(or(j.RPM)), float64(or(j.CurrentRPM)))
 	s.rest = rest{timeOf(j.EstimatedFinish), timeOf(j.EstimatedEarliest), timeOf(j.EstimatedLatest)}
 	// A watcher that has just come knows no rate of outcomes yet. Before the
 	// first one, what was sent is only what fits in at once.
