@@ -159,8 +159,7 @@ func TestAloneInASmallJob(t *testing.T) {
 // meanwhile what is waited for, and claims no time.
 func TestAloneAtTheEndOfASmallJob(t *testing.T) {
 	tooLarge := map[int64]bool{2: true, 6: true, 50: true, 54: true, 58: true}
-	var s *sim
-	s = newSim(t, func(line int64, _ time.Duration) provider.Answer {
+	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
 		if tooLarge[line] {
 			return slowDown(0)
 		}
