@@ -51,7 +51,7 @@ func TestDispatcherWithoutAPromptsFile(t *testing.T) {
 	}
 }
 
-// A job whose provider left the configuration waits, and can be cancelled.
+// A job whose provider left the configuration is held, and can be cancelled.
 func TestDispatcherWithoutTheProvider(t *testing.T) {
 	b := newBench(t, simulator.Config{Latency: 50 * time.Millisecond})
 	b.start(nil)
@@ -69,7 +69,7 @@ func TestDispatcherWithoutTheProvider(t *testing.T) {
 	if j := b.wait(id, settled); j.Status != job.Cancelled || int64(len(b.outcomes(id))) != j.CompletedCount {
 		t.Errorf("%s with %d", j.Status, j.CompletedCount)
 	}
-	b.wait(next, func(j *job.Job) bool { return j.Status == job.Queued })
+	b.wait(next, func(j *job.Job) bool { return j.Status == job.Processing && held(j) && j.RequestsSent == 0 })
 }
 
 // refusingStore takes no outcomes.
