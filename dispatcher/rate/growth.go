@@ -8,12 +8,16 @@ const (
 	// until the first refusal is known is a few per cent of what was accepted.
 	rampStart  = 16.0
 	rampDouble = 0.9
-	// A provider that answers faster than that, and never refused, is met
-	// faster: with rampAtOnce requests at once, doubled in the time of rampAnswers
-	// answers of rampFastest or more.
-	rampFastest = 0.02
-	rampAtOnce  = 8
-	rampAnswers = 3
+	// A provider that answers at once, and never refused, is met faster: it is
+	// reckoned to refuse as fast as it answers, rampFastest seconds or more. With
+	// rampAtOnce requests at once, doubled in the time of rampAnswers answers, an
+	// overshoot is the same few per cent of what was accepted.
+	rampFastest = 0.001
+	rampAtOnce  = 2
+	rampAnswers = 18
+	// rampMemory is over how many answers their time is taken, so that one that
+	// grows slow under the load is not met with more.
+	rampMemory = 8
 
 	// regainDouble is in how many seconds a lane comes back from half of what it
 	// knew.

@@ -46,6 +46,7 @@ type learner struct {
 
 	pace    Pacer
 	double  float64 // seconds in which a ramp doubles
+	answer  float64 // seconds that an answer takes, until the first refusal; 0: none came
 	base    float64 // requests a second at the phase's beginning
 	grown   float64 // seconds since then in which the pace held requests back
 	last    float64
@@ -233,10 +234,23 @@ func (l *learner) accepted(now time.Time, t float64, k Ticket) {
 	if l.phase == closed && l.closure.probing && k.number == l.closure.number {
 		l.open(now, t)
 	}
-	if took := max(t-k.at, rampFastest); l.phase == ramp && !l.heard && rampAnswers*took < l.double {
-		l.begin(ramp, max(l.current(), rampAtOnce/took))
-		l.double = rampAnswers * took
+	if l.phase == ramp && !l.heard {
+		l.quicken(t - k.at)
 	}
+}
+
+// quicken has a ramp grow as fast as the provider answers.
+func (l *learner) quicken(took float64) {
+	if took = max(took, rampFastest); l.answer == 0 {
+		l.answer = took
+	}
+	l.answer += (took - l.answer) / rampMemory
+	double := min(rampDouble, rampAnswers*l.answer)
+	if double == l.double {
+		return
+	}
+	l.begin(ramp, max(l.current(), rampAtOnce/l.answer))
+	l.double = double
 }
 
 // spanTo is the span from the mark to a refused request.
