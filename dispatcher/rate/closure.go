@@ -22,6 +22,7 @@ type closure struct {
 	probeAt   float64
 	number    int64
 	window    bool
+	resumed   bool // nothing was refused: the lane was held
 }
 
 // next is when the closure goes on: with the next probe, or with what the one
@@ -43,7 +44,7 @@ func (c *closure) next(l *learner, t float64) float64 {
 			}
 		}
 	}
-	if c.from == regain && c.probes == 0 {
+	if c.resumed && c.probes == 0 {
 		return c.notBefore
 	}
 	at := c.lastSent + min(longestGap, max(feedback, (2+c.refused)/c.rho)*c.gap)

@@ -47,14 +47,15 @@ const limiterConcurrency = "concurrency"
 // since much may have changed while nobody looked.
 func New(cfg Config, learned *Learned, now time.Time) *Controller {
 	c := &Controller{cfg: cfg, start: now, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), window: newWindow(max(1, cfg.Concurrency)), tokens: newTokens(0), bound: BoundLearning}
-	c.learner = newLearner(0)
+	c.learner = newLearner(0, kindUnknown)
 	if learned != nil {
-		c.learner = newLearner(max(0, learned.RPM) / 60 / 2)
-		if learned.Limiter == limiters[kindWindow] && learned.RPM >= leastWindow {
-			c.learner.kind = kindWindow
-		}
-		if learned.Concurrency > 0 {
-			c.window.limit = min(max(minConcurrency, learned.Concurrency/2), c.window.most)
+		c.learner = newLearner(max(0, learned.RPM)/60/2, kindOf(learned))
+		switch {
+		case learned.Concurrency <= 0:
+		case learned.Limiter == limiterConcurrency:
+			c.places.remember(learned.Concurrency, 0)
+		default:
+			c.window.remember(learned.Concurrency, 0)
 		}
 		c.tokens = newTokens(learned.TokensPerByte)
 	}
@@ -78,7 +79,7 @@ func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 		c.bound = bound
 		return false, at
 	}
-	if c.places.known {
+	if c.places.known && !c.learner.resuming() {
 		return true, now
 	}
 	if ok, t := c.learner.permit(now, c.since(now)); !ok {
@@ -131,7 +132,7 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 	case Accepted:
 		c.window.accepted(t, f.Ticket, c.number)
 		c.learner.accepted(now, t, f.Ticket)
-		c.places.accept(f.Ticket.open, t-f.Ticket.at)
+		c.places.accept(t, f.Ticket.open, t-f.Ticket.at)
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
@@ -169,7 +170,7 @@ func (c *Controller) refused(now time.Time, t float64, f Feedback) {
 func (c *Controller) Resume(now time.Time) {
 	c.window.restart(c.number)
 	t := c.since(now)
-	c.places = places{}
+	c.places.restart()
 	c.learner.resume(t, t+c.rng.Float64()*resumeJitter)
 }
 
@@ -189,7 +190,7 @@ func (c *Controller) Snapshot(now time.Time) Snapshot {
 
 // Learned is what is worth keeping.
 func (c *Controller) Learned() Learned {
-	l := Learned{RPM: 60 * c.learner.rate, Limiter: limiters[c.learner.kind], TPM: c.tokens.limit, TokensPerByte: c.tokens.perByte}
+	l := Learned{RPM: 60 * c.learner.worth(), Limiter: limiters[c.learner.kind], TPM: c.tokens.limit, TokensPerByte: c.tokens.perByte}
 	switch {
 	case c.places.known:
 		l.Limiter, l.Concurrency, l.RPM = limiterConcurrency, c.places.limit, 0
@@ -242,5 +243,5 @@ func (c *Controller) width(now time.Time) float64 {
 	if c.learner.told.rate > 0 || c.learner.heard && c.learner.rate > 0 {
 		return c.window.most
 	}
-	return c.window.limit
+	return c.window.width()
 }

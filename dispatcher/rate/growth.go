@@ -19,9 +19,6 @@ const (
 	// grows slow under the load is not met with more.
 	rampMemory = 8
 
-	// regainDouble is in how many seconds a lane comes back from half of what it
-	// knew.
-	regainDouble = 10.0
 	// slowest is the least rate, a second: one request a minute.
 	slowest = 1.0 / 60
 

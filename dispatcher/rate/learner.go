@@ -14,6 +14,17 @@ const (
 // limiters are the kinds as they are saved.
 var limiters = map[kind]string{kindBucket: "bucket", kindWindow: "window"}
 
+// kindOf is the kind that was learned.
+func kindOf(l *Learned) kind {
+	switch {
+	case l.Limiter == limiters[kindWindow] && l.RPM >= leastWindow:
+		return kindWindow
+	case l.Limiter == limiters[kindBucket]:
+		return kindBucket
+	}
+	return kindUnknown
+}
+
 // phase is what a learner is about.
 type phase int
 
@@ -52,7 +63,9 @@ type learner struct {
 	last    float64
 	waiting bool // the pace held a request back when it was last asked
 
-	target float64 // what a regain comes back to
+	target  float64 // what a regain comes back to
+	refuted bool    // a regain was refused
+	reached float64 // by a ramp that nothing refused, before the last hold
 	stage  int     // of a climb, from 1; 0: it is over
 	factor float64 // by which a climb grows each step
 	step   float64 // seconds
@@ -62,6 +75,7 @@ type learner struct {
 	tried   int     // probes that were refused before the last was accepted
 	early   float64 // refusals in a row that came early in a cruise
 	counted float64 // in the minute before a window's last refusal
+	wholeAt float64 // from when on the minute holds all that a window counts: not at once after a restart
 	debt    float64 // refusals since the last span
 	trace   trace
 	belief  belief
@@ -92,10 +106,15 @@ type span struct{ count, seconds float64 }
 
 func (s span) rate() float64 { return s.count / max(s.seconds, 1e-3) }
 
-func newLearner(start float64) learner {
-	l := learner{base: rampStart, target: 2 * start, feedback: firstFeedback, double: rampDouble}
+// newLearner begins with a rate that is half of what was known; 0: nothing was.
+// Where the kind is not known the rate was not made out to its end.
+func newLearner(start float64, k kind) learner {
+	l := learner{kind: k, base: rampStart, target: 2 * start, feedback: firstFeedback, double: rampDouble}
 	if start > 0 {
-		l.phase, l.base, l.rate = regain, start, 2*start
+		l.base, l.rate, l.wholeAt = start, 2*start, minuteSeconds
+		if k != kindUnknown {
+			l.phase = regain
+		}
 	}
 	l.pace.even = true
 	l.trace.begin(0, true)
@@ -143,6 +162,7 @@ func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
 			return false, at
 		}
 	case l.phase == regain && l.current() >= l.target:
+		l.sure, l.refuted = true, false
 		l.begin(cruise, l.target)
 	case l.phase == cruise && l.beyond(t):
 		l.begin(ramp, l.current())
@@ -169,15 +189,30 @@ func (l *learner) known() bool {
 	return l.rate > 0 && (l.told.rate > 0 || l.sure)
 }
 
+// worth is the rate that is worth keeping: what a climb is about to find is less
+// than what was accepted at once before it.
+func (l *learner) worth() float64 {
+	if l.phase == climb || l.phase == closed && l.closure.from == climb {
+		return min(l.rate, l.current())
+	}
+	return l.rate
+}
+
 // resume begins again after a hold, not before a moment: with one request, and
 // when it is accepted with half of what was known. The provider's bucket may be
 // full by now.
 func (l *learner) resume(t, notBefore float64) {
+	if l.phase == ramp {
+		l.reached = l.current()
+	}
 	l.phase, l.since, l.waiting = closed, l.lastSent+1, false
-	l.closure = closure{from: regain, lastSent: notBefore, notBefore: notBefore, rho: rampStart, gap: 1}
+	l.closure = closure{from: regain, resumed: true, lastSent: notBefore, notBefore: notBefore, rho: rampStart, gap: 1}
 	l.mark, l.busy = mark{t, l.lastSent + 1, l.refusals}, 0
 	l.trace.begin(t, true)
 }
+
+// resuming tells whether the first request after a hold is still to be accepted.
+func (l *learner) resuming() bool { return l.phase == closed && l.closure.resumed }
 
 // regain begins with half of what was known.
 func (l *learner) regain() {
@@ -186,7 +221,7 @@ func (l *learner) regain() {
 		known = l.told.rate * toldShare
 	}
 	if known == 0 {
-		l.begin(ramp, rampStart)
+		l.begin(ramp, max(rampStart, l.reached/2))
 		return
 	}
 	l.target = known

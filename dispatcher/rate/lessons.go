@@ -127,6 +127,9 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 	if l.kind == kindWindow {
 		c := l.minute.sum.requests
 		n := 60 * l.rate
+		if c < n && l.closure.sentAt < l.wholeAt {
+			return
+		}
 		if c < n || c <= (1+countNear)*n || math.Abs(c-l.counted) < countAgain*c {
 			l.rate = c / 60
 		}
@@ -178,7 +181,8 @@ func (l *learner) reopen() {
 		low = max(low, c.span.count/(60+c.span.seconds))
 	}
 	switch {
-	case c.from == regain && c.probes < probesFell:
+	case c.from == regain && c.probes < probesFell && (c.resumed || !l.refuted):
+		l.refuted = !c.resumed
 		l.regain()
 	case l.told.rate > 0 && c.from == ramp:
 		l.begin(ramp, c.top/2)
@@ -204,6 +208,9 @@ func (l *learner) reopen() {
 		}
 		if c.from != ramp {
 			l.belief.forget()
+		}
+		if c.from == regain {
+			l.rate, l.refuted = min(l.rate, c.top/2), false
 		}
 		l.begin(climb, min(low, c.top/2))
 		l.step = max(rampDouble, 2/l.base, stepFeedback*l.feedback)

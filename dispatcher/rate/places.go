@@ -58,14 +58,16 @@ type places struct {
 	streak   int     // refusals with none accepted between
 	since    float64 // that refusal
 	lost     int
+	back     comeback
 }
 
 // accept hears of an accepted request that left with so many others under way.
-func (p *places) accept(open int, took float64) {
+func (p *places) accept(t float64, open int, took float64) {
 	p.latency += (took - p.latency) / placesMemory
 	p.accepted++
 	p.total++
 	p.streak = 0
+	p.back.accepted(t)
 	if p.accepted >= placesRequests {
 		p.lost = 0
 	}
@@ -114,8 +116,26 @@ func (p *places) refuse(t float64, open int) {
 	p.extra, p.beyond = 1, 0
 }
 
+// remember begins with half of a limit that was learned.
+func (p *places) remember(limit, t float64) {
+	*p = places{limit: max(1, limit), known: true, since: t, extra: 1}
+	p.back.half(t)
+}
+
+// restart begins again with one request, on the way back to what was known.
+func (p *places) restart() {
+	if !p.known {
+		*p = places{}
+		return
+	}
+	p.back.one()
+}
+
 // width is how many requests may be under way.
 func (p *places) width(t float64) float64 {
+	if p.back.under {
+		return p.back.of(p.limit)
+	}
 	if p.accepted >= placesRequests && t-p.since >= placesSeconds {
 		return p.limit + p.extra
 	}

@@ -7,7 +7,7 @@ func TestPlacesNeedProof(t *testing.T) {
 	for i := range placesProof {
 		p.refuse(float64(i), 8)
 		for open := range 72 {
-			p.accept(open%8, 0.1)
+			p.accept(0, open%8, 0.1)
 		}
 	}
 	if p.known {
@@ -18,13 +18,13 @@ func TestPlacesNeedProof(t *testing.T) {
 		t.Errorf("after %d refusals at 8: %+v", placesProof+1, p)
 	}
 	for range placesRequests {
-		p.accept(7, 0.1)
+		p.accept(0, 7, 0.1)
 	}
 	if p.width(9+placesSeconds) != 9 || p.width(10) != 8 {
 		t.Errorf("it tries %v", p.width(9+placesSeconds))
 	}
 	for range placesRaised {
-		p.accept(8, 0.1)
+		p.accept(0, 8, 0.1)
 	}
 	if p.limit < 8.5 {
 		t.Errorf("nine at once are accepted, and the limit is %v", p.limit)
@@ -42,7 +42,7 @@ func TestPlacesAreRefutedByMoreAtOnce(t *testing.T) {
 	for i := range 3 * placesProof {
 		p.refuse(float64(i), 8)
 		for range 20 {
-			p.accept(10, 0.1)
+			p.accept(0, 10, 0.1)
 		}
 	}
 	if p.known {
@@ -66,7 +66,7 @@ func TestPlacesAreNotALimitByTime(t *testing.T) {
 	for i := range 3 * placesProof {
 		p.refuse(float64(i), 100)
 		for range placesShare * 100 {
-			p.accept(95, 0.1)
+			p.accept(0, 95, 0.1)
 		}
 	}
 	if p.known {

@@ -49,6 +49,7 @@ type window struct {
 	fine     bool
 	restTill float64
 	restMore int
+	back     comeback
 }
 
 func newWindow(most int) window {
@@ -62,6 +63,12 @@ func (w *window) full() { w.used = true }
 // accepted measures an answer. next is the number of the request that leaves
 // next.
 func (w *window) accepted(t float64, k Ticket, next int64) {
+	if w.back.under {
+		// A narrower one is not measured.
+		w.back.accepted(t)
+		w.from = next
+		return
+	}
 	if k.number < w.from {
 		return
 	}
@@ -127,7 +134,18 @@ func (w *window) measured(t, mean float64) {
 	w.limit = min(w.most, max(w.limit+1, w.limit*step))
 }
 
-// restart begins again with one request at once.
-func (w *window) restart(next int64) {
-	*w = window{limit: minConcurrency, most: w.most, learning: true, from: next}
+// remember begins with half of what was learned.
+func (w *window) remember(limit, t float64) {
+	w.limit, w.learning = min(max(minConcurrency, limit), w.most), false
+	w.back.half(t)
 }
+
+// restart begins again with one request at once, on the way back to what was
+// known.
+func (w *window) restart(next int64) {
+	*w = window{limit: w.limit, most: w.most, learning: w.learning, from: next}
+	w.back.one()
+}
+
+// width is how many requests may be under way.
+func (w *window) width() float64 { return w.back.of(w.limit) }
