@@ -137,6 +137,25 @@ func lying() []Scenario {
 	return all
 }
 
+// flaky are the providers that refuse some requests at random: without a limit
+// but our own cap on requests at once, and with one.
+func flaky() []Scenario {
+	var all []Scenario
+	for _, share := range []float64{0.01, 0.05, 0.1} {
+		for _, latency := range []time.Duration{50 * time.Millisecond, time.Second} {
+			sc := base(law{kind: Bucket}, 0, Silent)
+			sc.Flaky, sc.Latency, sc.MaxInFlight = share, latency, 100
+			all = append(all, sc)
+		}
+	}
+	for _, l := range []law{{Bucket, time.Second, false}, {Bucket, minute, true}, {Fixed, 0, false}, {Sliding, 0, false}} {
+		sc := base(l, 600, Silent)
+		sc.Flaky = 0.05
+		all = append(all, sc)
+	}
+	return all
+}
+
 // bounded are the scenarios in which a rule is asked what binds it.
 func bounded(column Headers) []Scenario {
 	all := only(cold(column), func(sc *Scenario) bool { return sc.Kind == Concurrency || sc.RPM >= 300 && sc.RPM < 30_000 })

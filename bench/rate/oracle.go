@@ -9,6 +9,10 @@ import (
 // limit and paces evenly at it from the first moment, with no burst. It is an
 // expectation: the answers of what was sent until a mean latency before.
 func (sc *Scenario) Oracle(changedAt, from, to time.Duration) float64 {
+	if sc.unlimited() {
+		again := sc.Flaky / (1 - sc.Flaky) * refusalLatency.Seconds() // what refusals cost an answer
+		return float64(sc.MaxInFlight) / (sc.Latency.Seconds() + again) * (to - from).Seconds()
+	}
 	if sc.Kind == Concurrency {
 		// A renewal process in each place: at first answers are behind by more
 		// than half a latency.

@@ -49,7 +49,7 @@ func Rows() []Row {
 		rows = append(rows, tenantRows(column)...)
 		rows = append(rows, boundRow(column))
 	}
-	rows = append(rows, lyingRow())
+	rows = append(rows, lyingRow(), flakyRow())
 	return append(rows, latencyRows()...)
 }
 
@@ -205,6 +205,15 @@ func lyingRow() Row {
 			return sc
 		},
 		Of: func(r *Run) (float64, float64) { return min(1, r.Share(0, r.Scenario.Length)), -0.05 },
+	}
+}
+
+// flakyRow asks for nothing that a rule could not have that knows the limit.
+func flakyRow() Row {
+	return Row{
+		ID: "flaky", Title: "some requests refused at random: answers ÷ what limit or places allow",
+		Bar: "≥ 0.90", Share: true, Column: Silent, Slack: shareSlack, Scenarios: flaky(),
+		Of: func(r *Run) (float64, float64) { return r.Share(0, r.Scenario.Length), 0.90 },
 	}
 }
 

@@ -60,6 +60,9 @@ type Scenario struct {
 	Headers    Headers
 	Counted    bool // refusals count against the limit
 	RetryAfter bool // refusals say how long to wait
+	// Flaky is the share of requests that are refused at random, before any
+	// limit looks at them.
+	Flaky float64
 
 	Latency time.Duration // mean of an accepted request's, lognormal
 	Change  Change
@@ -75,6 +78,8 @@ func (sc *Scenario) Name() string {
 	parts := []string{string(sc.Kind)}
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch {
+	case sc.unlimited():
+		parts[0] = "no limit"
 	case sc.Kind == Bucket && sc.Depth == 0:
 		parts[0] = "bucket of 1"
 	case sc.Kind == Bucket:
@@ -103,6 +108,9 @@ func (sc *Scenario) Name() string {
 	if sc.Counted {
 		add("counted")
 	}
+	if sc.Flaky > 0 {
+		add("%g %% refused at random", 100*sc.Flaky)
+	}
 	if sc.Tenant {
 		add("second tenant")
 	}
@@ -122,6 +130,9 @@ func (sc *Scenario) Name() string {
 
 // DefaultInFlight is the cap on requests under way, as in serve.
 const DefaultInFlight = 4096
+
+// unlimited tells that nothing but our own cap on requests at once binds.
+func (sc *Scenario) unlimited() bool { return sc.Kind == Bucket && sc.RPM == 0 && sc.TPM == 0 }
 
 // window tells that the limiter counts by the minute.
 func (sc *Scenario) window() bool { return sc.Kind == Fixed || sc.Kind == Sliding }
@@ -144,7 +155,7 @@ func (sc *Scenario) Truth() rate.Bound {
 		return rate.BoundConcurrency
 	case sc.TPM > 0 && (sc.RPM == 0 || sc.tokenRPM() < sc.RPM):
 		return rate.BoundTPM
-	case needed > float64(sc.MaxInFlight):
+	case sc.unlimited() || needed > float64(sc.MaxInFlight):
 		return rate.BoundMachine
 	default:
 		return rate.BoundRPM

@@ -9,10 +9,11 @@ import (
 // server is the provider of a scenario.
 type server struct {
 	sc       *Scenario
-	requests limiter // nil without a limit
-	tokens   limiter // nil without a limit
-	rpm, tpm float64 // the limits now
-	open     int     // requests inside
+	requests limiter    // nil without a limit
+	tokens   limiter    // nil without a limit
+	rpm, tpm float64    // the limits now
+	open     int        // requests inside
+	moods    *rand.Rand // refuse at random; nil: none is
 }
 
 func newServer(sc *Scenario, rng *rand.Rand) *server {
@@ -39,6 +40,9 @@ func newServer(sc *Scenario, rng *rand.Rand) *server {
 	default:
 		s.tokens = newBucket(sc.TPM, 0, sc.tokenDepth(), sc.Counted)
 	}
+	if sc.Flaky > 0 {
+		s.moods = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))
+	}
 	return s
 }
 
@@ -53,6 +57,9 @@ type ruling struct {
 // enter rules on a request. Whoever was accepted must leave.
 func (s *server) enter(now time.Duration, l length) ruling {
 	r := ruling{accepted: true}
+	if s.sc.Flaky > 0 && s.moods.Float64() < s.sc.Flaky {
+		return ruling{retryAfter: s.retryAfter(time.Second)}
+	}
 	if s.sc.Kind == Concurrency && s.open >= s.sc.Places {
 		return ruling{retryAfter: s.retryAfter(s.sc.Latency)}
 	}

@@ -3,6 +3,7 @@ package rate
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // shortSeeds are few, so that the short form takes seconds, with the race
@@ -16,6 +17,8 @@ func short(sc *Scenario) bool {
 		return sc.Places == 8
 	case sc.Kind == Concurrency:
 		return sc.Places == 8
+	case sc.Flaky > 0:
+		return sc.Flaky == 0.05 && (sc.RPM > 0 || sc.Latency > 100*time.Millisecond)
 	case sc.TPM > 0:
 		return sc.RPM == 0
 	case sc.Change.Factor > 1:
@@ -52,6 +55,7 @@ var atLeast = map[string]int{
 	"tokens/silent":     1,
 	"tenant/silent":     6,
 	"bound/silent":      10,
+	"flaky/silent":      3,
 	"lying/headers":     14,
 	"throughput/silent": 2,
 	"p99/silent":        0,

@@ -34,7 +34,7 @@ func (c *closure) next(l *learner, t float64) float64 {
 	}
 	if l.told.rate == 0 && l.kind == kindUnknown && !c.window && c.from != cruise && c.span.count >= leastWindow {
 		silent := 2 * (2 + c.refused) * (60 + c.span.seconds) / c.span.count
-		if c.probes > 0 && (c.lastSent-c.sentAt > silent || c.notBefore-c.sentAt > silent+1) {
+		if c.probes > l.noise.probes() && (c.lastSent-c.sentAt > silent || c.notBefore-c.sentAt > silent+1) {
 			c.window = true
 			c.probes = 0
 			l.kind, l.sure = kindWindow, true

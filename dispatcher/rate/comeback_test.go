@@ -26,10 +26,10 @@ func (p *atOnce) ask(now time.Time) (bool, Feedback) {
 // comers are providers that a lane comes back to, by name.
 func comers() map[string]func(time.Time) (bool, Feedback) {
 	return map[string]func(time.Time) (bool, Feedback){
-		"a bucket of 1 s":    (&bucket{perSecond: 40, depth: 40, level: 40}).ask,
-		"a bucket of 60 s":   (&bucket{perSecond: 40, depth: 2400, level: 2400}).ask,
-		"a window":           (&minuteWindow{limit: 2400}).ask,
-		"40 at once":         (&atOnce{places: 40, latency: 200 * time.Millisecond}).ask,
+		"a bucket of 1 s":   (&bucket{perSecond: 40, depth: 40, level: 40}).ask,
+		"a bucket of 60 s":  (&bucket{perSecond: 40, depth: 2400, level: 2400}).ask,
+		"a window":          (&minuteWindow{limit: 2400}).ask,
+		"40 at once":        (&atOnce{places: 40, latency: 200 * time.Millisecond}).ask,
 		"no limit but ours": (&atOnce{latency: 200 * time.Millisecond}).ask,
 	}
 }

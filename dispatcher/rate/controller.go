@@ -155,6 +155,9 @@ func (c *Controller) refused(now time.Time, t float64, f Feedback) {
 		return
 	}
 	c.tokens.unsent(now, f.Ticket.estimate)
+	if c.learner.excuse(now, t, f.Ticket) {
+		return
+	}
 	if c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		c.places.refuse(t, f.Ticket.open)

@@ -7,7 +7,8 @@
 // provider says of its limits (told for requests, tokens for tokens), and, where
 // it says nothing, what a learner has made out:
 //
-//   - A ramp doubles the rate until the first refusal (growth.go). The answer is
+//   - A ramp doubles the rate until the first refusal (growth.go), the faster the
+//     faster the provider answers. The answer is
 //     not waited for: a request counts as accepted when no refusal came in one
 //     and a half times a refusal's own time.
 //   - Then the provider is shut, and one probe at a time asks when it opens, at
@@ -24,8 +25,14 @@
 //     and after a while goes beyond it by 1, 2, 4 % and so on until it is
 //     refused: that sharpens the rate, or finds that the limit was raised. A
 //     refused probe after a wait that should have been enough tells of a fall.
+//   - Refusals that have nothing to do with the rate are told from those of a
+//     limit by a trial at a rate that no limit would accept, and their share is
+//     excused (noise.go).
 //   - Refusals that come at the same number of requests at once, whatever the
 //     rate, and never beyond it, are a limit of requests at once (places.go).
+//
+// After a restart or a hold all of this is regained from half of it within
+// seconds (comeback.go).
 //
 // Where nothing is ever refused the requests at once are limited instead, by
 // steps that are held against latency (window.go).

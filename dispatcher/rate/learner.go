@@ -34,6 +34,7 @@ const (
 	climb               // the limit lies between two rates: narrowing
 	cruise              // the limit is known: at it, and a little beyond now and then
 	regain              // it was known some time ago: up to it from half of it
+	trying              // refusals seem to have nothing to do with the rate: far beyond it
 )
 
 const (
@@ -66,9 +67,9 @@ type learner struct {
 	target  float64 // what a regain comes back to
 	refuted bool    // a regain was refused
 	reached float64 // by a ramp that nothing refused, before the last hold
-	stage  int     // of a climb, from 1; 0: it is over
-	factor float64 // by which a climb grows each step
-	step   float64 // seconds
+	stage   int     // of a climb, from 1; 0: it is over
+	factor  float64 // by which a climb grows each step
+	step    float64 // seconds, at least
 
 	rate    float64 // learned, a second; 0: nothing yet
 	sure    bool    // nothing contradicts rate
@@ -84,12 +85,15 @@ type learner struct {
 	since int64   // a refusal of a request with a smaller number tells nothing new
 	busy  float64 // seconds since mark in which the pace held requests back
 
-	closure  closure
-	minute   minute
-	feedback float64 // seconds that a refusal takes
-	heard    bool    // a refusal came
-	lastSent int64   // the number of the newest request
-	refusals int64
+	noise     noise
+	trial     trial
+	suspected bool // a trial is to be made when the next probe passes
+	closure   closure
+	minute    minute
+	feedback  float64 // seconds that a refusal takes
+	heard     bool    // a refusal came
+	lastSent  int64   // the number of the newest request
+	refusals  int64
 
 	told told
 }
@@ -143,6 +147,11 @@ func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
 			l.open(now, t)
 		} else {
 			return true, t
+		}
+	}
+	if l.phase == trying {
+		if at := l.tries(t); at > t {
+			return false, at
 		}
 	}
 	switch {
@@ -245,6 +254,8 @@ func (l *learner) begin(p phase, base float64) {
 func (l *learner) sent(now time.Time, k Ticket) {
 	l.lastSent = k.number
 	l.minute.sent(k.at, k.estimate)
+	l.noise.sent(l.phase == cruise && l.excess(l.grown) < 0)
+	l.trial.lastAt = k.at
 	l.trace.add(k.at, float64(k.number-l.mark.number-(l.refusals-l.mark.refused)))
 	l.pace.Take(now, 1)
 	if l.phase == closed {

@@ -25,6 +25,10 @@ const (
 	// stepFeedback of a refusal's time is the least step, lest much is sent
 	// before the first refusal is known.
 	stepFeedback = 1.5
+	// longestStep is the most seconds of a step where all that is known is that
+	// one request in a minute or so was accepted: it may have been a window that
+	// was shut.
+	longestStep = 12.0
 	// disagree is by how much explanations must differ to end a cruise.
 	disagree = 1.2
 
@@ -70,6 +74,7 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 		most = e.rates[0]
 	}
 	l.debt = 0
+	l.suspect(grown)
 	switch l.phase {
 	case ramp:
 		// Whatever was known is exceeded.
@@ -85,6 +90,17 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 	}
 	l.closure.rho = top
 	l.phase, l.since = closed, l.lastSent+1
+}
+
+// suspect watches for refusals that have nothing to do with the rate.
+func (l *learner) suspect(grown float64) {
+	switch within := grown < l.flat(); {
+	case l.phase == cruise && !within, l.phase == ramp && l.noise.share == 0, l.phase == regain:
+		l.noise.isLate()
+	case l.tried == 0 || l.noise.share > 0:
+		l.noise.isEarly()
+	}
+	l.suspected = l.noise.suspected() && (l.phase == cruise || l.noise.share > 0)
 }
 
 // narrow takes what a climb brought.
@@ -167,13 +183,13 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 // open ends a closure: the probe was accepted.
 func (l *learner) open(now time.Time, t float64) {
 	c := &l.closure
-	l.reopen()
+	l.reopen(t)
 	l.waiting, l.tried = false, c.probes
 	l.pace.Begin(now, 60*l.base, -1+(t-c.probeAt)*l.base)
 }
 
 // reopen decides how it goes on after a closure.
-func (l *learner) reopen() {
+func (l *learner) reopen(t float64) {
 	c := &l.closure
 	gap := max(c.probeAt-l.mark.at, 1e-3)
 	low := 0.5 / gap
@@ -181,6 +197,9 @@ func (l *learner) reopen() {
 		low = max(low, c.span.count/(60+c.span.seconds))
 	}
 	switch {
+	case l.suspected && c.probes < probesFell && c.soon(l, t):
+		l.suspected = false
+		l.try(t, c.top)
 	case c.from == regain && c.probes < probesFell && (c.resumed || !l.refuted):
 		l.refuted = !c.resumed
 		l.regain()
@@ -213,6 +232,6 @@ func (l *learner) reopen() {
 			l.rate, l.refuted = min(l.rate, c.top/2), false
 		}
 		l.begin(climb, min(low, c.top/2))
-		l.step = max(rampDouble, 2/l.base, stepFeedback*l.feedback)
+		l.step = max(rampDouble, min(2/l.base, longestStep), stepFeedback*l.feedback)
 	}
 }

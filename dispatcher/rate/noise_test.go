@@ -1,0 +1,99 @@
+package rate
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// atRandom refuses a share of what comes before ask looks at it.
+func atRandom(share float64, ask func(time.Time) (bool, Feedback)) func(time.Time) (bool, Feedback) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	return func(now time.Time) (bool, Feedback) {
+		if rng.Float64() < share {
+			return false, Feedback{Verdict: Refused}
+		}
+		return ask(now)
+	}
+}
+
+// Refusals that come at any rate do not slow a lane down.
+func TestRandomRefusalsAreNotObeyed(t *testing.T) {
+	for _, share := range []float64{0.01, 0.05, 0.1} {
+		for _, latency := range []time.Duration{50 * time.Millisecond, time.Second} {
+			c := New(Config{Concurrency: 100}, nil, start)
+			free := &atOnce{latency: latency}
+			span := 5 * time.Minute
+			accepted, refused := driveWith(c, span, func() time.Duration { return latency }, atRandom(share, free.ask))
+			if possible := 100 * span.Seconds() / latency.Seconds(); float64(accepted) < 0.75*possible {
+				t.Errorf("%v refused at random, answers in %v: %d of %.0f, %d refused", share, latency, accepted, possible, refused)
+			}
+		}
+	}
+}
+
+// Nor do they hide a limit.
+func TestLimitBehindRandomRefusals(t *testing.T) {
+	for name, ask := range map[string]func(time.Time) (bool, Feedback){
+		"bucket": (&bucket{perSecond: 10, depth: 10, level: 10}).ask,
+		"window": (&minuteWindow{limit: 600}).ask,
+	} {
+		c := New(Config{Concurrency: 100}, nil, start)
+		accepted, refused := driveWith(c, 10*time.Minute, func() time.Duration { return time.Second }, atRandom(0.05, ask))
+		if accepted < 4500 || refused > accepted/5 {
+			t.Errorf("%s of 600 a minute, 0.05 refused at random: %d accepted, %d refused in 10 minutes", name, accepted, refused)
+		}
+	}
+}
+
+// A limit is not taken for chance.
+func TestLimitsAreNotNoise(t *testing.T) {
+	for name, ask := range comers() {
+		c := New(Config{Concurrency: 100}, nil, start)
+		driveWith(c, 10*time.Minute, func() time.Duration { return 200 * time.Millisecond }, ask)
+		if n := c.learner.noise; n.share > 0 {
+			t.Errorf("%s: %+v", name, n)
+		}
+	}
+}
+
+// What is refused beyond the share is passed on, and a share that is not seen
+// any more is forgotten.
+func TestNoiseExcusesItsShareOnly(t *testing.T) {
+	n := noise{refused: 5, requests: 100}
+	n.tried(true)
+	passed := 0
+	for range 100 {
+		n.sent(false)
+		if !n.excuses() {
+			passed++
+		}
+	}
+	if passed < 60 {
+		t.Errorf("of 100 refusals in a row %d are passed on", passed)
+	}
+	for range 10 * noiseRequests {
+		n.sent(true)
+	}
+	if n.share > 0 {
+		t.Errorf("nothing was refused for long, and it is %+v", n)
+	}
+}
+
+// A trial that a limit refused is not repeated soon.
+func TestNoiseTriesSeldomInVain(t *testing.T) {
+	var n noise
+	var trials []int
+	for i := range 400 {
+		if n.isEarly(); n.suspected() {
+			trials = append(trials, i)
+			n.tried(false)
+		}
+	}
+	if len(trials) > 9 || len(trials) < 3 {
+		t.Errorf("trials after %v early refusals", trials)
+	}
+	if n.isLate(); n.early != 0 {
+		t.Errorf("a refusal at the limit leaves %+v", n)
+	}
+}
