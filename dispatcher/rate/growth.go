@@ -56,12 +56,21 @@ func (l *learner) after(grown float64) float64 {
 	case regain:
 		return min(l.base*math.Exp2(min(grown/regainDouble, 60)), l.target)
 	case climb:
-		return l.base * math.Pow(l.factor, grown/l.step)
+		return l.base * math.Pow(l.factor, grown/l.step) * math.Exp2(l.refutes(grown))
 	case cruise:
 		return l.base * (1 + l.excess(grown))
 	default:
 		return l.base
 	}
+}
+
+// refutes is how many times a climb doubles that went beyond all that explains
+// the spans, and nothing was refused.
+func (l *learner) refutes(grown float64) float64 {
+	if l.stage < 2 {
+		return 0
+	}
+	return min(60, max(0, grown/l.step-climbSteps)/refutedSteps)
 }
 
 // excess is by how much of the rate a cruise is beyond it.

@@ -20,6 +20,8 @@ const (
 	climbBelow   = 0.97
 	climbAbove   = 1.1
 	climbSteps   = 6
+	// Beyond the highest it doubles in so many more steps each time.
+	refutedSteps = 5
 	stepSeconds  = 0.4
 	stepCount    = 3
 	// stepFeedback of a refusal's time is the least step, lest much is sent
@@ -43,6 +45,8 @@ const (
 	// it, or of the one before within countAgain.
 	countNear  = 0.03
 	countAgain = 0.02
+	// countFar below it may be chance where some are refused at random.
+	countFar = 0.1
 	// leastWindow is the smallest count that is taken for a window's.
 	leastWindow = 8
 
@@ -146,6 +150,11 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 		if c < n && l.closure.sentAt < l.wholeAt {
 			return
 		}
+		if far := c < (1-countFar)*n; far && l.noise.share > 0 && !l.far {
+			l.far = true // it may be chance once
+			return
+		}
+		l.far = false
 		if c < n || c <= (1+countNear)*n || math.Abs(c-l.counted) < countAgain*c {
 			l.rate = c / 60
 		}
@@ -183,6 +192,7 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 // open ends a closure: the probe was accepted.
 func (l *learner) open(now time.Time, t float64) {
 	c := &l.closure
+	l.noise.opened()
 	l.reopen(t)
 	l.waiting, l.tried = false, c.probes
 	l.pace.Begin(now, 60*l.base, -1+(t-c.probeAt)*l.base)

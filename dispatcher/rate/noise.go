@@ -29,6 +29,8 @@ const (
 	// runs out by chance.
 	noiseAbove = 1.3
 	noiseSaved = 10.0
+	// noiseOpened is how many are excused after a closure at least.
+	noiseOpened = 2.0
 	// noiseUnseen is added to the refusals that were seen, and noiseSpread
 	// standard deviations, since few tell little of their share.
 	noiseUnseen = 2
@@ -80,6 +82,14 @@ func (n *noise) sent(within bool) {
 // upper is a share that is likely not exceeded.
 func (n *noise) upper() float64 {
 	return min(noiseMost, (n.refused+noiseUnseen+noiseSpread*math.Sqrt(n.refused))/max(1, n.requests))
+}
+
+// opened hears that a closure is over, in which a limit had taken what was
+// excused.
+func (n *noise) opened() {
+	if n.share > 0 {
+		n.excuse = max(n.excuse, noiseOpened)
+	}
 }
 
 // suspect is the share that refusals may have that are suspected to be random.

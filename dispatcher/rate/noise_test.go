@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -95,5 +96,37 @@ func TestNoiseTriesSeldomInVain(t *testing.T) {
 	}
 	if n.isLate(); n.early != 0 {
 		t.Errorf("a refusal at the limit leaves %+v", n)
+	}
+}
+
+// Where some are refused at random, a window that refuses far below its count is
+// not believed at once; where none are, it is.
+func TestWindowFarBelowItsCount(t *testing.T) {
+	for share, want := range map[float64]float64{0: 2, 0.05: 10} {
+		l := newLearner(0, kindWindow)
+		l.rate, l.noise.share = 10, share
+		for range 120 {
+			l.minute.sent(1, 1)
+		}
+		l.phase = cruise
+		l.learn(span{120, 60}, 10, 20, 0, true)
+		if math.Abs(l.rate-want) > 1e-9 {
+			t.Errorf("share %v: after one refusal at 120 of 600 the rate is %v, want %v", share, l.rate, want)
+		}
+		if l.learn(span{120, 60}, 10, 20, 0, true); l.rate != 2 {
+			t.Errorf("share %v: after two the rate is %v", share, l.rate)
+		}
+	}
+}
+
+// A closure leaves something to excuse.
+func TestNoiseExcusesAfterAClosure(t *testing.T) {
+	n := noise{share: 0.05}
+	if n.opened(); !n.excuses() {
+		t.Error("the first refusal after a closure is not excused")
+	}
+	var none noise
+	if none.opened(); none.excuses() {
+		t.Error("a refusal is excused that is not random")
 	}
 }

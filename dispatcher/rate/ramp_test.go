@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -61,5 +62,17 @@ func TestRampIsSteepWhereAnswersAreFast(t *testing.T) {
 		if accepted < 40_000 {
 			t.Errorf("answers in %v: %d in %v", latency, accepted, atMost)
 		}
+	}
+}
+
+// A climb that passed all that explains the spans hastens on.
+func TestClimbBeyondItsExplanationsHastens(t *testing.T) {
+	l := learner{phase: climb, base: 1, factor: 1.02, step: 3, stage: 3}
+	slow := l.after(climbSteps * l.step)
+	if want := math.Pow(1.02, climbSteps); math.Abs(slow-want) > 1e-9 {
+		t.Errorf("at its end it is at %v, want %v", slow, want)
+	}
+	if r := l.after((climbSteps + 2*refutedSteps) * l.step); r < 4*slow {
+		t.Errorf("from %v it comes to %v", slow, r)
 	}
 }
