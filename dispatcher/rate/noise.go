@@ -35,8 +35,6 @@ const (
 	// standard deviations, since few tell little of their share.
 	noiseUnseen = 2
 	noiseSpread = 2
-	// noiseGrows is how many times the share becomes that is shown to be larger.
-	noiseGrows = 1.5
 	// noiseGone is below how many refusals there is no share any more; the count
 	// is halved each time.
 	noiseGone = 0.1
@@ -90,14 +88,6 @@ func (n *noise) opened() {
 	if n.share > 0 {
 		n.excuse = max(n.excuse, noiseOpened)
 	}
-}
-
-// suspect is the share that refusals may have that are suspected to be random.
-func (n *noise) suspect() float64 {
-	if n.share > 0 {
-		return min(noiseMost, noiseGrows*n.share)
-	}
-	return n.upper()
 }
 
 // excuses tells whether a refusal is one of those that are excused.
