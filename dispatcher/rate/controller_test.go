@@ -184,7 +184,7 @@ func later(a, b time.Time) time.Time {
 
 func TestControllerResumesGently(t *testing.T) {
 	c := New(Config{Concurrency: 4096}, nil, start)
-	drive(c, &bucket{perSecond: 1e6, depth: 1e6, level: 1e6}, time.Minute, 100*time.Millisecond)
+	drive(c, &bucket{perSecond: 1e6, depth: 1e6, level: 1e6}, 10*time.Second, 100*time.Millisecond)
 	wide := c.Width()
 	c.Resume(start.Add(time.Hour))
 	if w := c.Width(); w >= wide/2 {
