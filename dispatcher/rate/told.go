@@ -39,19 +39,21 @@ func (l *learner) hear(t float64, k Ticket, limits Limits) {
 		return
 	}
 	o := &l.told
+	if o.rate > 0 && k.number < o.number {
+		return // ruled on before the newest, heard after it
+	}
 	if rate := limits.RequestsPerMinute / 60; rate != o.rate {
 		first := o.rate == 0
-		*o = told{rate: rate, since: mark{t, l.lastSent + 1, l.refusals}, verified: !first, left: -1, most: -1, number: -1}
+		*o = told{rate: rate, since: mark{t, l.lastSent + 1, l.refusals}, verified: !first, left: -1, most: -1}
 		if l.phase == cruise || l.phase == climb {
 			l.beginTold(t)
 		}
 		l.rate = rate
 	}
+	o.number = k.number
 	if b := limits.Requests; b.Known {
 		o.most = max(o.most, b.Left)
-		if k.number >= o.number {
-			o.number, o.left, o.wholeAt = k.number, b.Left, t+b.Reset.Seconds()
-		}
+		o.left, o.wholeAt = b.Left, t+b.Reset.Seconds()
 	}
 }
 

@@ -48,3 +48,22 @@ func TestToldIsFollowedAtOnce(t *testing.T) {
 		t.Errorf("after a raise from 600 to 6000: %d accepted, %d refused in a minute", accepted, refused)
 	}
 }
+
+// Answers come out of order: a limit that was ruled on before the newest one is
+// the old one.
+func TestToldHearsTheNewestRuling(t *testing.T) {
+	l := newLearner(0)
+	said := func(rpm, left float64) Limits {
+		return Limits{RequestsPerMinute: rpm, Requests: Budget{Known: true, Left: left}}
+	}
+	l.hear(1, Ticket{number: 5}, said(600, 9))
+	l.hear(2, Ticket{number: 8}, said(6000, 8))
+	l.hear(3, Ticket{number: 6}, said(600, 7))
+	if l.told.rate != 100 || l.told.left != 8 {
+		t.Errorf("it goes by %v a minute with %v left, where the newest says 6000 and 8", 60*l.told.rate, l.told.left)
+	}
+	l.hear(4, Ticket{number: 9}, said(600, 7))
+	if l.told.rate != 10 {
+		t.Errorf("it goes by %v a minute after a fall to 600", 60*l.told.rate)
+	}
+}
