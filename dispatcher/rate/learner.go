@@ -147,6 +147,9 @@ func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
 		l.begin(ramp, l.current())
 	}
 	rate := l.current()
+	if l.told.rate > 0 {
+		rate *= l.yield(t)
+	}
 	l.pace.SetRate(now, 60*rate)
 	if ready := l.pace.Ready(now); ready.After(now) {
 		l.waiting = true

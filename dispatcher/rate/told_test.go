@@ -67,3 +67,28 @@ func TestToldHearsTheNewestRuling(t *testing.T) {
 		t.Errorf("it goes by %v a minute after a fall to 600", 60*l.told.rate)
 	}
 }
+
+// What others take of a limit is seen in what is left of it.
+func TestToldLeavesOthersTheirShare(t *testing.T) {
+	for _, depth := range []float64{60, 600} {
+		c := New(Config{Concurrency: 4096}, nil, start)
+		b := &bucket{perSecond: 10, depth: depth, level: depth, headers: true}
+		rng := rand.New(rand.NewPCG(1, 1))
+		others := start
+		accepted, refused := driveWith(c, 20*time.Minute, func() time.Duration { return time.Second }, func(now time.Time) (bool, Feedback) {
+			for !others.After(now) {
+				b.ask(others)
+				others = others.Add(time.Duration(rng.ExpFloat64() / 5 * float64(time.Second)))
+			}
+			ok, f := b.ask(now)
+			f.Limits.Requests = Budget{Known: true, Left: math.Floor(max(0, b.level)), Reset: time.Duration((depth - b.level) / 10 * float64(time.Second))}
+			return ok, f
+		})
+		if accepted < 5700 || refused > 60 {
+			t.Errorf("a bucket of %v at 600 a minute, half of it others': %d accepted, %d refused in 20 minutes", depth, accepted, refused)
+		}
+		if c.learner.told.rate != 10 {
+			t.Error("the limit is not believed any more")
+		}
+	}
+}
