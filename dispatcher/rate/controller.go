@@ -31,13 +31,12 @@ type Controller struct {
 	learner                learner
 	window                 window
 
-	places      places
-	tokens      tokens
-	tokensSince int64 // a refusal of a request with a smaller number is not new
-	sent        counter
-	number      int64
-	inFlight    int
-	bound       Bound
+	places   places
+	tokens   tokens
+	sent     counter
+	number   int64
+	inFlight int
+	bound    Bound
 }
 
 // limiterConcurrency is the saved name of a limit of requests at once.
@@ -65,15 +64,14 @@ func New(cfg Config, learned *Learned, now time.Time) *Controller {
 
 func (c *Controller) since(now time.Time) float64 { return now.Sub(c.start).Seconds() }
 
-// Estimate is how many tokens a prompt of so many bytes will be charged, its
-// answer included, which may take most tokens; 0: no bound is known. It is at
-// least 1.
-func (c *Controller) Estimate(bytes, most int) int { return c.tokens.estimate(bytes, most) }
+// Estimate is how many tokens a request will be charged, its answer included. It
+// is at least 1.
+func (c *Controller) Estimate(s Size) int { return int(c.tokens.estimate(s)) }
 
 // Permit tells whether a request may leave now. Where it may not, at is when to
 // ask again; the zero time means after the next answer.
-func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
-	if at, bound := c.heldBack(now); bound != "" {
+func (c *Controller) Permit(now time.Time, s Size) (ok bool, at time.Time) {
+	if at, bound := c.heldBack(now, s); bound != "" {
 		c.learner.heldBack(c.since(now))
 		c.bound = bound
 		return false, at
@@ -86,13 +84,13 @@ func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 		if c.learner.phase == ramp || c.learner.rate == 0 {
 			c.bound = BoundLearning
 		}
-		return false, c.start.Add(time.Duration(t*1e9) + 1)
+		return false, c.moment(t)
 	}
 	return true, now
 }
 
 // heldBack tells what but the learned rate holds a request back, and until when.
-func (c *Controller) heldBack(now time.Time) (at time.Time, bound Bound) {
+func (c *Controller) heldBack(now time.Time, s Size) (at time.Time, bound Bound) {
 	if float64(c.inFlight) >= c.width(now) {
 		c.window.full()
 		return time.Time{}, c.windowBound()
@@ -103,21 +101,27 @@ func (c *Controller) heldBack(now time.Time) (at time.Time, bound Bound) {
 	if at := c.capTokens.Ready(now); at.After(now) {
 		return at, BoundCap
 	}
-	if at := c.tokens.pace.Ready(now); at.After(now) {
-		return at, BoundTPM
+	if t := c.since(now); c.tokens.named() {
+		if at := c.tokens.ready(now, t, s); at > t {
+			return c.moment(at), BoundTPM
+		}
 	}
 	return now, ""
 }
 
-// Sent takes a permit for a request of about so many tokens.
-func (c *Controller) Sent(now time.Time, estimate int) Ticket {
-	k := Ticket{at: c.since(now), number: c.number, open: c.inFlight, estimate: float64(estimate)}
+// moment is the time of so many seconds of the Controller's life, or a little
+// later.
+func (c *Controller) moment(t float64) time.Time { return c.start.Add(time.Duration(t*1e9) + 1) }
+
+// Sent takes a permit for a request.
+func (c *Controller) Sent(now time.Time, s Size) Ticket {
+	k := Ticket{at: c.since(now), number: c.number, open: c.inFlight, estimate: float64(c.Estimate(s))}
 	c.number++
 	c.inFlight++
 	c.sent.add(now, 1)
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
-	c.tokens.sent(now, k.estimate)
+	c.tokens.sent(now, &k, s)
 	c.learner.sent(now, k)
 	return k
 }
@@ -135,25 +139,23 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
-		c.tokens.accepted(now, f)
+		c.tokens.accepted(now, t, f)
 	case Refused:
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.refused(now, t, f)
 	case Failed:
 		c.capTokens.Take(now, -f.Ticket.estimate)
-		c.tokens.unsent(now, f.Ticket.estimate)
+		c.tokens.unsent(now, t, f.Ticket, c.number)
 	}
 }
 
 func (c *Controller) refused(now time.Time, t float64, f Feedback) {
-	if c.tokens.refuses(f.Limits) {
-		fresh := f.Ticket.number >= c.tokensSince
-		c.tokensSince = c.number
-		c.tokens.refuse(now, f, fresh)
+	if c.tokens.refuses(&f) {
+		c.tokens.refuse(now, t, &f, c.number)
 		c.learner.unsent(now, f.Ticket)
 		return
 	}
-	c.tokens.unsent(now, f.Ticket.estimate)
+	c.tokens.unsent(now, t, f.Ticket, c.number)
 	if c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		c.places.refuse(t, f.Ticket.open)
@@ -175,7 +177,7 @@ func (c *Controller) Resume(now time.Time) {
 
 // Snapshot is what is known now.
 func (c *Controller) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{TPM: c.tokens.limit, CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
+	s := Snapshot{TPM: c.tokens.limit(), CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
 	switch {
 	case c.places.known:
 		s.Concurrency = c.places.limit
@@ -189,7 +191,7 @@ func (c *Controller) Snapshot(now time.Time) Snapshot {
 
 // Learned is what is worth keeping.
 func (c *Controller) Learned() Learned {
-	l := Learned{RPM: 60 * c.learner.rate, Limiter: limiters[c.learner.kind], TPM: c.tokens.limit, TokensPerByte: c.tokens.perByte}
+	l := Learned{RPM: 60 * c.learner.rate, Limiter: limiters[c.learner.kind], TPM: c.tokens.limit(), TokensPerByte: c.tokens.perByte}
 	switch {
 	case c.places.known:
 		l.Limiter, l.Concurrency, l.RPM = limiterConcurrency, c.places.limit, 0
@@ -202,7 +204,7 @@ func (c *Controller) Learned() Learned {
 // hear takes in the limits that an answer named.
 func (c *Controller) hear(now time.Time, f Feedback) {
 	c.learner.hear(c.since(now), f.Ticket, f.Limits)
-	c.tokens.hear(now, f.Limits.TokensPerMinute)
+	c.tokens.hear(now, &f)
 }
 
 func (c *Controller) windowBound() Bound {
@@ -226,7 +228,7 @@ func (c *Controller) Unsent(now time.Time, k Ticket) {
 	c.sent.add(now, -1)
 	c.capRequests.Take(now, -1)
 	c.capTokens.Take(now, -k.estimate)
-	c.tokens.unsent(now, k.estimate)
+	c.tokens.unsent(now, c.since(now), k, c.number)
 	c.learner.unsent(now, k)
 }
 

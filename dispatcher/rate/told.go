@@ -32,7 +32,7 @@ const (
 	leastReserve  = 4.0
 	leastYield    = 0.05
 	// What is left beyond the reserve is sent in so many seconds.
-	spendSeconds = 20.0
+	restSeconds = 20.0
 )
 
 // told is the limit of requests that the provider names.
@@ -128,7 +128,9 @@ func (l *learner) yield(t float64) float64 {
 	reserve := min(o.most/2, reserveSpread*math.Sqrt(others*(t-o.at+1)))
 	free := o.rate - others
 	left := o.left + free*(t-o.at) - float64(l.lastSent-o.number-(l.refusals-o.refused))
-	pace := free*min(1, left/reserve) + max(0, left-reserve)/spendSeconds
+	// A bucket that is full leaves all of its limit.
+	faster := max(1/restSeconds, others/(o.most-reserve))
+	pace := free*min(1, left/reserve) + max(0, left-reserve)*faster
 	return min(1, max(leastYield, pace/o.rate))
 }
 
