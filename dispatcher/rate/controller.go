@@ -33,6 +33,7 @@ type Controller struct {
 
 	places   places
 	tokens   tokens
+	units    units
 	sent     counter
 	number   int64
 	inFlight int
@@ -45,7 +46,7 @@ const limiterConcurrency = "concurrency"
 // New makes a controller. learned may be nil; what it holds is begun at half,
 // since much may have changed while nobody looked.
 func New(cfg Config, learned *Learned, now time.Time) *Controller {
-	c := &Controller{cfg: cfg, start: now, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), window: newWindow(max(1, cfg.Concurrency)), tokens: newTokens(0), bound: BoundLearning}
+	c := &Controller{cfg: cfg, start: now, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), window: newWindow(max(1, cfg.Concurrency)), tokens: newTokens(0), units: newUnits(), bound: BoundLearning}
 	c.learner = newLearner(0)
 	if learned != nil {
 		c.learner = newLearner(max(0, learned.RPM) / 60 / 2)
@@ -79,8 +80,9 @@ func (c *Controller) Permit(now time.Time, s Size) (ok bool, at time.Time) {
 	if c.places.known {
 		return true, now
 	}
+	c.units.hurry(&c.learner)
 	if ok, t := c.learner.permit(now, c.since(now)); !ok {
-		c.bound = BoundRPM
+		c.bound = c.units.bound()
 		if c.learner.phase == ramp || c.learner.rate == 0 {
 			c.bound = BoundLearning
 		}
@@ -115,14 +117,17 @@ func (c *Controller) moment(t float64) time.Time { return c.start.Add(time.Durat
 
 // Sent takes a permit for a request.
 func (c *Controller) Sent(now time.Time, s Size) Ticket {
-	k := Ticket{at: c.since(now), number: c.number, open: c.inFlight, estimate: float64(c.Estimate(s))}
-	c.number++
+	k := Ticket{at: c.since(now), open: c.inFlight, estimate: float64(c.Estimate(s))}
+	c.tokens.reckon(&k, s)
+	c.units.take(&k, c.number, c.learner.phase == closed)
+	c.number = k.number + 1
 	c.inFlight++
 	c.sent.add(now, 1)
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
-	c.tokens.sent(now, &k, s)
+	c.tokens.sent(now, &k)
 	c.learner.sent(now, k)
+	c.units.sent(&c.learner, now, k)
 	return k
 }
 
@@ -139,7 +144,7 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
-		c.tokens.accepted(now, t, f)
+		c.units.answered(&c.learner, now, f.Ticket, c.tokens.accepted(now, t, f))
 	case Refused:
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.refused(now, t, f)
@@ -153,10 +158,13 @@ func (c *Controller) refused(now time.Time, t float64, f Feedback) {
 	if c.tokens.refuses(&f) {
 		c.tokens.refuse(now, t, &f, c.number)
 		c.learner.unsent(now, f.Ticket)
+		c.units.unsent(&c.learner, now, f.Ticket)
 		return
 	}
+	fresh := c.learner.told.rate == 0 && f.Ticket.number >= c.learner.since && (c.learner.phase != closed || c.places.known)
+	spent := c.tokens.before(f.Ticket)
 	c.tokens.unsent(now, t, f.Ticket, c.number)
-	if c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
+	if c.units.measure == byRequest && c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		c.places.refuse(t, f.Ticket.open)
 		if before && !c.places.known {
@@ -164,6 +172,11 @@ func (c *Controller) refused(now time.Time, t float64, f Feedback) {
 		}
 	}
 	c.learner.refused(t, f.Ticket, f.RetryAfter.Seconds())
+	c.units.refused(&c.learner, f.Ticket)
+	if fresh && c.units.judge(&c.learner, f.Ticket, spent) {
+		c.places = places{}
+		c.units.adopt(&c.learner, &c.tokens.log, t, c.number)
+	}
 }
 
 // Resume begins again after a hold: with one request at first and half of what
@@ -182,7 +195,11 @@ func (c *Controller) Snapshot(now time.Time) Snapshot {
 	case c.places.known:
 		s.Concurrency = c.places.limit
 	case c.learner.known():
-		s.RPM = 60 * c.learner.rate
+		if c.units.measure == byRequest {
+			s.RPM = 60 * c.learner.rate
+		} else {
+			s.TPM = 60 * c.learner.rate * c.units.size
+		}
 	case !c.window.learning:
 		s.Concurrency = c.window.limit
 	}
@@ -230,6 +247,7 @@ func (c *Controller) Unsent(now time.Time, k Ticket) {
 	c.capTokens.Take(now, -k.estimate)
 	c.tokens.unsent(now, c.since(now), k, c.number)
 	c.learner.unsent(now, k)
+	c.units.unsent(&c.learner, now, k)
 }
 
 // Width is how many requests may be under way at once now.

@@ -43,7 +43,9 @@ const (
 // it back with Answered or Unsent.
 type Ticket struct {
 	at       float64 // when it left, in seconds of the Controller's life
-	number   int64   // requests that left before it
+	number   int64   // units that left until then, its own included, from 0
+	units    float64 // that it takes; 1 where requests are counted
+	whole    float64 // of them that its number was raised by
 	open     int     // requests under way that were not known to be refused, itself left out
 	estimate float64 // its own tokens
 	answer   float64 // those of its answer, as reckoned

@@ -79,7 +79,7 @@ type quota struct {
 
 	known bool    // what is left is told
 	most  float64 // the most that was ever left
-	empty int  // accepted in a row with nothing left
+	empty int     // accepted in a row with nothing left
 	last  reading
 
 	margin  float64 // in mean requests

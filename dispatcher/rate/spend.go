@@ -16,13 +16,15 @@ const (
 
 // spend is what a lane spent of tokens so far.
 type spend struct {
-	prompts float64 // of all requests
-	most    float64 // the longest answers that they asked for
-	answers float64 // the answers that came
-	settled float64 // the longest answers that those could have been
+	requests float64
+	prompts  float64 // of all requests
+	most     float64 // the longest answers that they asked for
+	answers  float64 // the answers that came
+	settled  float64 // the longest answers that those could have been
 }
 
 func (s *spend) add(o spend) {
+	s.requests += o.requests
 	s.prompts += o.prompts
 	s.most += o.most
 	s.answers += o.answers
@@ -30,7 +32,9 @@ func (s *spend) add(o spend) {
 }
 
 // negative is what takes a spending back.
-func (s spend) negative() spend { return spend{-s.prompts, -s.most, -s.answers, -s.settled} }
+func (s spend) negative() spend {
+	return spend{-s.requests, -s.prompts, -s.most, -s.answers, -s.settled}
+}
 
 // part is what of a request a limit counts.
 type part int
@@ -100,12 +104,16 @@ func (g *spendLog) minuteAgo(t float64) spend {
 	}
 	into := at - float64(n)
 	return spend{
+		before.requests + (after.requests-before.requests)*into,
 		before.prompts + (after.prompts-before.prompts)*into,
 		before.most + (after.most-before.most)*into,
 		before.answers + (after.answers-before.answers)*into,
 		before.settled + (after.settled-before.settled)*into,
 	}
 }
+
+// at is what was spent until a moment of the last minute.
+func (g *spendLog) at(t float64) spend { return g.minuteAgo(t + minuteSeconds) }
 
 // takenBack is what the newest refused requests would have been charged.
 type takenBack struct {

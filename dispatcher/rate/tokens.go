@@ -72,7 +72,7 @@ func (k *tokens) takes(s Size) spend {
 	if most == 0 {
 		most = k.answers(s)
 	}
-	return spend{prompts: prompts, most: most}
+	return spend{requests: 1, prompts: prompts, most: most}
 }
 
 // answers is how long a request's answer is reckoned to be.
@@ -101,9 +101,13 @@ func (k *tokens) ready(now time.Time, t float64, s Size) float64 {
 	return at
 }
 
-// sent takes the tokens of a request, and notes in its ticket what was spent.
-func (k *tokens) sent(now time.Time, ticket *Ticket, s Size) {
+// reckon notes in a request's ticket what it is reckoned to take.
+func (k *tokens) reckon(ticket *Ticket, s Size) {
 	ticket.cost, ticket.answer = k.takes(s), k.answers(s)
+}
+
+// sent takes the tokens of a request, and notes in its ticket what was spent.
+func (k *tokens) sent(now time.Time, ticket *Ticket) {
 	k.log.add(ticket.at, ticket.cost)
 	ticket.spent, ticket.ago = k.log.spent, k.log.minuteAgo(ticket.at)
 	for p := range parts {
@@ -122,8 +126,16 @@ func (k *tokens) unsent(now time.Time, at float64, t Ticket, next int64) {
 	}
 }
 
-// accepted learns from what an answer really took.
-func (k *tokens) accepted(now time.Time, at float64, f Feedback) {
+// before is what had been spent when a refused request left.
+func (k *tokens) before(t Ticket) spend {
+	s := t.spent
+	s.add(k.never.since(t).negative())
+	s.add(t.cost.negative())
+	return s
+}
+
+// accepted learns from what an answer really took, and returns how long it was.
+func (k *tokens) accepted(now time.Time, at float64, f Feedback) float64 {
 	t := f.Ticket
 	answer := t.answer
 	if f.Tokens > 0 {
@@ -138,6 +150,7 @@ func (k *tokens) accepted(now time.Time, at float64, f Feedback) {
 	for p := range parts {
 		k.quotas[p].accepted(now, t, answer)
 	}
+	return answer
 }
 
 func (k *tokens) learn(f Feedback, prompt, answer float64) {

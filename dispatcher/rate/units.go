@@ -1,0 +1,355 @@
+package rate
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// measure is what a silent provider counts.
+type measure int
+
+const (
+	byRequest measure = iota
+	byTokens          // of prompts and of answers, when they are there
+	byMost            // of prompts and the longest answers that they ask for
+	byPrompt          // of prompts alone
+	measures
+)
+
+// of is how much of it was spent.
+func (m measure) of(s spend) float64 {
+	switch m {
+	case byTokens:
+		return whole.charged(s, byUse)
+	case byMost:
+		return whole.charged(s, upFront)
+	case byPrompt:
+		return s.prompts
+	default:
+		return s.requests
+	}
+}
+
+// look is how what passed until a refusal is looked at.
+type look int
+
+const (
+	perSecond look = iota // between two refusals: right for a bucket
+	perMinute             // the same, by whole minutes: for a window by the clock
+	inMinute              // in the minute before the refusal: for any 60 s
+	looks
+)
+
+const (
+	// A span between two refusals counts where leastSpan requests passed in it.
+	leastSpan   = 20
+	spansJudged = 8
+	// Something else is counted than what was taken for it where that varies so
+	// much less from refusal to refusal that it is exp(surer) times as likely.
+	// A window's count is exact, so that less is enough there, and what came last
+	// before a refusal tells nothing.
+	surer         = 3.0
+	surerOfWindow = 2.0
+	// Of more than mostAll figures closeShare are looked at, those that are closest.
+	mostAll    = 3
+	closeShare = 0.65
+	// A figure is not taken to be more exact than exactLeast, nor than so many
+	// units in it.
+	exactLeast = 0.002
+	exactUnits = 1.5
+	// What left last weighs recentKept of what left next. Where a measure is what is
+	// counted, refused is what follows more than usual: by a standard deviation or
+	// so, and by recentMost at most.
+	recentKept   = 0.9
+	recentMemory = 200
+	recentMost   = 2.0
+	recentShift  = 1.0
+	proofKept    = 0.95
+	// unlike is the standard deviation of requests' tokens, over their mean, from
+	// which on it is worth finding out whether they are counted.
+	unlike = 0.2
+	// adoptMost is how far from the rate of requests that of units may be.
+	adoptMost = 2.0
+	// hurrySteps is how far a hurried window is probed from the beginning.
+	hurrySteps = 3
+)
+
+// units makes a limit of tokens out of a learner of requests: what a mean request
+// takes is a unit, and a longer one takes several.
+type units struct {
+	measure measure
+	size    float64 // tokens of a unit
+	carry   float64 // of a unit, not yet taken
+
+	at    float64 // of the last refusal
+	spent spend   // until then
+	seen  [looks]figures
+	look  look // the one that varies least
+	clear bool // no other measure is nearly as likely
+
+	recent [measures]recent
+	sizes  [measures]sizes
+}
+
+// sizes are how much requests are of a measure.
+type sizes struct{ n, mean, square float64 }
+
+func (z *sizes) add(amount float64) {
+	z.n = min(z.n+1, recentMemory)
+	z.mean += (amount - z.mean) / z.n
+	z.square += (amount*amount - z.square) / z.n
+}
+
+// vary tells whether they do: what is alike cannot be told from requests.
+func (z *sizes) vary() bool { return z.square-z.mean*z.mean > unlike*unlike*z.mean*z.mean }
+
+// recent is what left a short time ago, by a measure.
+type recent struct {
+	sum    float64
+	mean   float64 // of sum
+	square float64 // mean square of what it is off
+	n      int
+	proof  float64 // logarithm: how much more likely refusals follow much of it
+}
+
+func (r *recent) sent(amount float64) {
+	r.sum = r.sum*recentKept + amount
+	r.n++
+	off := r.sum - r.mean
+	weight := 1 / float64(min(r.n, recentMemory))
+	r.mean += off * weight
+	r.square += (off*off - r.square) * weight
+}
+
+func (r *recent) refused() {
+	if r.square <= 0 {
+		return
+	}
+	off := min(recentMost, max(-recentMost, (r.sum-r.mean)/math.Sqrt(r.square)))
+	r.proof = r.proof*proofKept + recentShift*(off-recentShift/2)
+}
+
+// figures are the newest of a look, by each measure.
+type figures struct {
+	ring [spansJudged][measures]float64
+	n    int
+}
+
+func (f *figures) add(all [measures]float64) {
+	f.ring[f.n%spansJudged] = all
+	f.n++
+}
+
+// of are those of a measure.
+func (f *figures) of(m measure) []float64 {
+	all := make([]float64, 0, spansJudged)
+	for i := range min(f.n, spansJudged) {
+		all = append(all, f.ring[i][m])
+	}
+	return all
+}
+
+// likely is the logarithm of how likely a measure is by how close most of its
+// figures are: some spans have two minutes, or a bucket that was full, in them.
+func (f *figures) likely(m measure) float64 {
+	all := f.of(m)
+	if len(all) < 2 {
+		return math.Inf(-1)
+	}
+	least := slices.Min(f.of(byRequest))
+	slices.Sort(all)
+	n := len(all)
+	if n > mostAll {
+		n = int(math.Ceil(closeShare * float64(n)))
+	}
+	width := math.Inf(1)
+	for i := 0; i+n <= len(all); i++ {
+		width = min(width, math.Log(max(1e-9, all[i+n-1])/max(1e-9, all[i])))
+	}
+	exact := max(exactLeast, exactUnits/max(1, least))
+	return -float64(n-1) * math.Log(width+exact)
+}
+
+func newUnits() units { return units{size: 1} }
+
+// bound is what binds where what is counted does.
+func (u *units) bound() Bound {
+	if u.measure == byRequest {
+		return BoundRPM
+	}
+	return BoundTPM
+}
+
+// take gives a request its number: that of its last unit. A probe has one at
+// least.
+func (u *units) take(k *Ticket, next int64, probe bool) {
+	sum := k.cost
+	sum.answers = k.answer
+	k.units = u.measure.of(sum) / u.size
+	u.carry += k.units
+	n := math.Floor(u.carry)
+	if probe {
+		n = max(1, n)
+	}
+	u.carry -= n
+	for m := byTokens; m < measures; m++ {
+		u.recent[m].sent(m.of(k.cost))
+		if m != byTokens {
+			u.sizes[m].add(m.of(k.cost))
+		}
+	}
+	k.whole = n
+	k.number = next + int64(n) - 1
+}
+
+// sent tells the learner of what a request takes beyond one unit.
+func (u *units) sent(l *learner, now time.Time, k Ticket) {
+	l.pace.Take(now, k.units-1)
+	l.minute.more(k.at, k.whole-1)
+}
+
+// answered corrects what an answer was reckoned to take.
+func (u *units) answered(l *learner, now time.Time, k Ticket, answer float64) {
+	u.recent[byTokens].sum += answer
+	u.sizes[byTokens].add(k.cost.prompts + answer)
+	if u.measure != byTokens {
+		return
+	}
+	more := (answer - k.answer) / u.size
+	l.pace.Take(now, more)
+	u.carry += more
+}
+
+// unsent takes back what sent took.
+func (u *units) unsent(l *learner, now time.Time, k Ticket) {
+	l.pace.Take(now, 1-k.units)
+	l.minute.more(k.at, 1-k.whole)
+	if k.number >= l.mark.number {
+		l.mark.refused -= int64(k.whole) - 1
+	}
+}
+
+// refused tells the learner, which heard of one unit, of the others.
+func (u *units) refused(l *learner, k Ticket) {
+	more := k.whole - 1
+	if more == 0 {
+		return
+	}
+	l.minute.more(k.at, -more)
+	l.refusals += int64(more)
+	l.mark.refused += int64(more)
+	l.closure.refused += more
+}
+
+// judge takes in what passed until a request that was refused after others had
+// passed, and tells whether something else is counted than what was taken for it.
+func (u *units) judge(l *learner, k Ticket, spent spend) (other bool) {
+	between, minute := spent, spent
+	between.add(u.spent.negative())
+	minute.add(k.ago.negative())
+	seconds, first := k.at-u.at, u.at == 0
+	u.at, u.spent = k.at, spent
+	for m := byTokens; m < measures; m++ {
+		u.recent[m].refused()
+	}
+	if between.requests < leastSpan {
+		return false
+	}
+	var all [looks][measures]float64
+	for m := range measures {
+		all[perSecond][m] = m.of(between) / seconds
+		all[perMinute][m] = m.of(between) / math.Round(seconds/minuteSeconds)
+		all[inMinute][m] = m.of(minute)
+	}
+	if first || k.at >= minuteSeconds {
+		u.seen[inMinute].add(all[inMinute])
+	}
+	if !first {
+		u.seen[perSecond].add(all[perSecond])
+		if seconds > minuteSeconds/2 {
+			u.seen[perMinute].add(all[perMinute])
+		}
+	}
+	windows := l.kind == kindWindow
+	margin := surer
+	if windows {
+		margin = surerOfWindow
+	}
+	now, _ := u.likely(u.measure, windows)
+	best, most := u.measure, now+margin
+	for m := range measures {
+		if v, look := u.likely(m, windows); v > most && (m == byRequest || u.sizes[m].vary()) {
+			best, most, u.look = m, v, look
+		}
+	}
+	other = best != u.measure
+	u.measure = best
+	most, _ = u.likely(best, windows)
+	u.clear = !math.IsInf(most, -1)
+	for m := range measures {
+		if v, _ := u.likely(m, windows); m != best && v > most-margin {
+			u.clear = false
+		}
+	}
+	return other
+}
+
+// hurry has a window probed at once where it is not clear yet what is counted:
+// else each minute tells but once in two.
+func (u *units) hurry(l *learner) {
+	if l.phase != cruise || l.kind != kindWindow || l.told.rate > 0 || u.clear {
+		return
+	}
+	if !u.sizes[byTokens].vary() {
+		return
+	}
+	l.grown = max(l.grown, l.flat()+hurrySteps*windowSeconds)
+}
+
+// likely is how likely a measure is by the look that makes it most so.
+func (u *units) likely(m measure, windows bool) (most float64, by look) {
+	most = math.Inf(-1)
+	for k := range looks {
+		if v := u.seen[k].likely(m) + u.recent[m].proof; v > most {
+			most, by = v, k
+		}
+	}
+	return most, by
+}
+
+// adopt has a learner, which is closed, go on in units of what is counted now. A
+// unit is what a mean request takes, so that its rates are about right; where they
+// are known they are found again by what was seen.
+func (u *units) adopt(l *learner, log *spendLog, t float64, next int64) {
+	u.size, u.carry = 1, 0
+	f := &u.seen[u.look]
+	if u.measure != byRequest {
+		u.size = max(1, median(f.of(u.measure))/median(f.of(byRequest)))
+	}
+	rate := median(f.of(u.measure)) / u.size
+	if u.look != perSecond {
+		rate /= minuteSeconds
+	}
+	if l.closure.from == cruise && rate > l.rate/adoptMost && rate < l.rate*adoptMost {
+		l.rate, l.early, l.counted = rate, 0, 0
+		l.belief.forget()
+		l.closure.rho, l.closure.fell = rate, false
+	}
+	l.mark, l.debt, l.busy = mark{t, next, l.refusals}, 0, 0
+	l.trace.begin(t, false)
+	l.closure.refused = 1
+	l.minute.rewrite(t, func(from, to float64) float64 {
+		passed := log.at(to)
+		passed.add(log.at(from).negative())
+		return u.measure.of(passed) / u.size
+	})
+}
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	if n := len(all); n%2 == 0 {
+		return (all[n/2-1] + all[n/2]) / 2
+	}
+	return all[len(all)/2]
+}
