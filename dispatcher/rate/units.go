@@ -36,7 +36,7 @@ type look int
 
 const (
 	perSecond look = iota // between two refusals: right for a bucket
-	perMinute             // the same, by whole minutes: for a window by the clock
+	sinceEdge             // the same, or the next if that is less: for a window by the clock
 	inMinute              // in the minute before the refusal: for any 60 s
 	looks
 )
@@ -49,11 +49,13 @@ const (
 	// much less from refusal to refusal that it is exp(surer) times as likely.
 	// A window's count is exact, so that less is enough there, and what came last
 	// before a refusal tells nothing.
-	surer         = 3.0
-	surerOfWindow = 2.0
-	// Of more than mostAll figures closeShare are looked at, those that are closest.
-	mostAll    = 3
-	closeShare = 0.65
+	surer         = 4.5
+	surerOfWindow = 1.5
+	// Of more than mostAll figures, or of a window mostOfWindow, closeShare are
+	// looked at, those that are closest.
+	mostAll      = 3
+	mostOfWindow = 2
+	closeShare   = 0.65
 	// A figure is not taken to be more exact than exactLeast, nor than so many
 	// units in it.
 	exactLeast = 0.002
@@ -71,8 +73,10 @@ const (
 	unlike = 0.2
 	// adoptMost is how far from the rate of requests that of units may be.
 	adoptMost = 2.0
-	// hurrySteps is how far a hurried window is probed from the beginning.
-	hurrySteps = 3
+	// A hurried window is probed by about a tenth, which is hurrySteps doublings
+	// of a probe, for hurrySeconds: twice as much would leave it shut for long.
+	hurrySteps   = 3.3
+	hurrySeconds = 75.0
 )
 
 // units makes a limit of tokens out of a learner of requests: what a mean request
@@ -87,6 +91,8 @@ type units struct {
 	seen  [looks]figures
 	look  look // the one that varies least
 	clear bool // no other measure is nearly as likely
+
+	hurried float64 // until when a window is probed by a tenth
 
 	recent [measures]recent
 	sizes  [measures]sizes
@@ -152,7 +158,7 @@ func (f *figures) of(m measure) []float64 {
 
 // likely is the logarithm of how likely a measure is by how close most of its
 // figures are: some spans have two minutes, or a bucket that was full, in them.
-func (f *figures) likely(m measure) float64 {
+func (f *figures) likely(m measure, windows bool) float64 {
 	all := f.of(m)
 	if len(all) < 2 {
 		return math.Inf(-1)
@@ -160,7 +166,7 @@ func (f *figures) likely(m measure) float64 {
 	least := slices.Min(f.of(byRequest))
 	slices.Sort(all)
 	n := len(all)
-	if n > mostAll {
+	if n > mostAll || windows && n > mostOfWindow {
 		n = int(math.Ceil(closeShare * float64(n)))
 	}
 	width := math.Inf(1)
@@ -259,17 +265,17 @@ func (u *units) judge(l *learner, k Ticket, spent spend) (other bool) {
 	var all [looks][measures]float64
 	for m := range measures {
 		all[perSecond][m] = m.of(between) / seconds
-		all[perMinute][m] = m.of(between) / math.Round(seconds/minuteSeconds)
 		all[inMinute][m] = m.of(minute)
+		all[sinceEdge][m] = min(m.of(between), m.of(minute))
 	}
 	if first || k.at >= minuteSeconds {
 		u.seen[inMinute].add(all[inMinute])
 	}
+	if first || seconds > minuteSeconds/2 {
+		u.seen[sinceEdge].add(all[sinceEdge])
+	}
 	if !first {
 		u.seen[perSecond].add(all[perSecond])
-		if seconds > minuteSeconds/2 {
-			u.seen[perMinute].add(all[perMinute])
-		}
 	}
 	windows := l.kind == kindWindow
 	margin := surer
@@ -304,14 +310,20 @@ func (u *units) hurry(l *learner) {
 	if !u.sizes[byTokens].vary() {
 		return
 	}
-	l.grown = max(l.grown, l.flat()+hurrySteps*windowSeconds)
+	hurried := l.flat() + hurrySteps*windowSeconds
+	if l.grown < hurried {
+		u.hurried = l.last + hurrySeconds
+	}
+	if l.last < u.hurried {
+		l.grown = hurried
+	}
 }
 
 // likely is how likely a measure is by the look that makes it most so.
 func (u *units) likely(m measure, windows bool) (most float64, by look) {
 	most = math.Inf(-1)
 	for k := range looks {
-		if v := u.seen[k].likely(m) + u.recent[m].proof; v > most {
+		if v := u.seen[k].likely(m, windows) + u.recent[m].proof; v > most {
 			most, by = v, k
 		}
 	}
