@@ -60,6 +60,11 @@ const (
 	// units in it.
 	exactLeast = 0.002
 	exactUnits = 1.5
+	// A window's count is so exact, or so many units, if it is what is counted; what
+	// is farther off is less likely, by windowOff at most.
+	windowExact = 0.005
+	windowUnits = 3.0
+	windowOff   = 2.0
 	// What left last weighs recentKept of what left next. Where a measure is what is
 	// counted, refused is what follows more than usual: by a standard deviation or
 	// so, and by recentMost at most.
@@ -76,6 +81,7 @@ const (
 	// A hurried window is probed by about a tenth, which is hurrySteps doublings
 	// of a probe, for hurrySeconds: twice as much would leave it shut for long.
 	hurrySteps   = 3.3
+	hurryFirst   = 5.0
 	hurrySeconds = 75.0
 )
 
@@ -174,7 +180,12 @@ func (f *figures) likely(m measure, windows bool) float64 {
 		width = min(width, math.Log(max(1e-9, all[i+n-1])/max(1e-9, all[i])))
 	}
 	exact := max(exactLeast, exactUnits/max(1, least))
-	return -float64(n-1) * math.Log(width+exact)
+	likely := -math.Log(width + exact)
+	if windows {
+		off := width / max(windowExact, windowUnits/max(1, least))
+		likely -= min(windowOff, off*off/2)
+	}
+	return float64(n-1) * likely
 }
 
 func newUnits() units { return units{size: 1} }
@@ -310,7 +321,11 @@ func (u *units) hurry(l *learner) {
 	if !u.sizes[byTokens].vary() {
 		return
 	}
-	hurried := l.flat() + hurrySteps*windowSeconds
+	steps := hurrySteps
+	if u.seen[inMinute].n < 2 {
+		steps = hurryFirst // the ramp's requests take up the first part of the minute
+	}
+	hurried := l.flat() + steps*windowSeconds
 	if l.grown < hurried {
 		u.hurried = l.last + hurrySeconds
 	}
