@@ -25,6 +25,10 @@ const (
 	// stepFeedback of a refusal's time is the least step, lest much is sent
 	// before the first refusal is known.
 	stepFeedback = 1.5
+	// longestStep is the most seconds of a step where all that is known is that
+	// one request in a minute or so was accepted: it may have been a window that
+	// was shut.
+	longestStep = 12.0
 	// disagree is by how much explanations must differ to end a cruise.
 	disagree = 1.2
 
@@ -206,6 +210,6 @@ func (l *learner) reopen() {
 			l.belief.forget()
 		}
 		l.begin(climb, min(low, c.top/2))
-		l.step = max(rampDouble, 2/l.base, stepFeedback*l.feedback)
+		l.step = max(rampDouble, min(2/l.base, longestStep), stepFeedback*l.feedback)
 	}
 }
