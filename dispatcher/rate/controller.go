@@ -190,15 +190,13 @@ func (c *Controller) Resume(now time.Time) {
 
 // Snapshot is what is known now.
 func (c *Controller) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{TPM: c.tokens.limit(), CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
+	s := Snapshot{TPM: c.tpm(), CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
 	switch {
 	case c.places.known:
 		s.Concurrency = c.places.limit
 	case c.learner.known():
 		if c.units.measure == byRequest {
 			s.RPM = 60 * c.learner.rate
-		} else {
-			s.TPM = 60 * c.learner.rate * c.units.size
 		}
 	case !c.window.learning:
 		s.Concurrency = c.window.limit
@@ -206,9 +204,17 @@ func (c *Controller) Snapshot(now time.Time) Snapshot {
 	return s
 }
 
+// tpm is the limit of tokens a minute that is named, or learned; 0: none is known.
+func (c *Controller) tpm() float64 {
+	if c.units.measure != byRequest && c.learner.known() && !c.places.known {
+		return 60 * c.learner.rate * c.units.size
+	}
+	return c.tokens.limit()
+}
+
 // Learned is what is worth keeping.
 func (c *Controller) Learned() Learned {
-	l := Learned{RPM: 60 * c.learner.rate, Limiter: limiters[c.learner.kind], TPM: c.tokens.limit(), TokensPerByte: c.tokens.perByte}
+	l := Learned{RPM: 60 * c.learner.rate, Limiter: limiters[c.learner.kind], TPM: c.tpm(), TokensPerByte: c.tokens.perByte}
 	switch {
 	case c.places.known:
 		l.Limiter, l.Concurrency, l.RPM = limiterConcurrency, c.places.limit, 0

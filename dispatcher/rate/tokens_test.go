@@ -14,6 +14,8 @@ type meter struct {
 	perMinute, depth, level [parts]float64 // 0 a minute: no limit
 	most                    bool           // charges max_tokens when it lets in
 	quiet                   bool           // it does not say what is left
+	silent                  bool           // it says nothing at all
+	requests, room          float64        // a minute, and left now; 0 a minute: no limit
 	at                      time.Time
 	charged                 [parts]float64
 }
@@ -31,6 +33,7 @@ func (m *meter) settle(now time.Time) {
 	for p := range parts {
 		m.level[p] = min(m.depth[p], m.level[p]+now.Sub(m.at).Seconds()*m.perMinute[p]/60)
 	}
+	m.room = min(max(1, m.requests/60), m.room+now.Sub(m.at).Minutes()*m.requests)
 	m.at = now
 }
 
@@ -50,8 +53,13 @@ func (m *meter) enter(now time.Time, prompt, most float64) (ok bool, l Limits) {
 	for p, n := range [parts]float64{prompt + most, prompt, most} {
 		ok = ok && (m.perMinute[p] == 0 || m.level[p] >= n)
 	}
+	ok = ok && (m.requests == 0 || m.room >= 1)
 	if ok {
 		m.charge(prompt, most)
+		m.room--
+	}
+	if m.silent {
+		return ok, l
 	}
 	left := func(p part) Budget {
 		return Budget{Known: m.perMinute[p] > 0 && !m.quiet, Left: math.Floor(max(0, m.level[p])), Reset: time.Duration((m.depth[p] - m.level[p]) / m.perMinute[p] * float64(time.Minute))}
