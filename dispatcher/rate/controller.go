@@ -127,14 +127,14 @@ func (c *Controller) Sent(now time.Time, s Size) Ticket {
 	c.capTokens.Take(now, k.estimate)
 	c.tokens.sent(now, &k)
 	c.learner.sent(now, k)
-	c.units.sent(&c.learner, now, k)
+	c.units.sent(&c.learner, now, &k)
 	return k
 }
 
 // Answered hears about a request that Sent took a permit for.
 func (c *Controller) Answered(now time.Time, f Feedback) {
 	c.inFlight--
-	c.hear(now, f)
+	c.hear(now, &f)
 	t := c.since(now)
 	switch f.Verdict {
 	case Accepted:
@@ -144,26 +144,26 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
-		c.units.answered(&c.learner, now, f.Ticket, c.tokens.accepted(now, t, f))
+		c.units.answered(&c.learner, now, &f.Ticket, c.tokens.accepted(now, t, &f))
 	case Refused:
 		c.capTokens.Take(now, -f.Ticket.estimate)
-		c.refused(now, t, f)
+		c.refused(now, t, &f)
 	case Failed:
 		c.capTokens.Take(now, -f.Ticket.estimate)
-		c.tokens.unsent(now, t, f.Ticket, c.number)
+		c.tokens.unsent(now, t, &f.Ticket, c.number)
 	}
 }
 
-func (c *Controller) refused(now time.Time, t float64, f Feedback) {
-	if c.tokens.refuses(&f) {
-		c.tokens.refuse(now, t, &f, c.number)
+func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
+	if c.tokens.refuses(f) {
+		c.tokens.refuse(now, t, f, c.number)
 		c.learner.unsent(now, f.Ticket)
-		c.units.unsent(&c.learner, now, f.Ticket)
+		c.units.unsent(&c.learner, now, &f.Ticket)
 		return
 	}
 	fresh := c.learner.told.rate == 0 && f.Ticket.number >= c.learner.since && (c.learner.phase != closed || c.places.known)
-	spent := c.tokens.before(f.Ticket)
-	c.tokens.unsent(now, t, f.Ticket, c.number)
+	spent := c.tokens.before(&f.Ticket)
+	c.tokens.unsent(now, t, &f.Ticket, c.number)
 	if c.units.measure == byRequest && c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		c.places.refuse(t, f.Ticket.open)
@@ -172,8 +172,8 @@ func (c *Controller) refused(now time.Time, t float64, f Feedback) {
 		}
 	}
 	c.learner.refused(t, f.Ticket, f.RetryAfter.Seconds())
-	c.units.refused(&c.learner, f.Ticket)
-	if fresh && c.units.judge(&c.learner, f.Ticket, spent) {
+	c.units.refused(&c.learner, &f.Ticket)
+	if fresh && c.units.judge(&c.learner, &f.Ticket, spent) {
 		c.places = places{}
 		c.units.adopt(&c.learner, &c.tokens.log, t, c.number)
 	}
@@ -225,9 +225,9 @@ func (c *Controller) Learned() Learned {
 }
 
 // hear takes in the limits that an answer named.
-func (c *Controller) hear(now time.Time, f Feedback) {
+func (c *Controller) hear(now time.Time, f *Feedback) {
 	c.learner.hear(c.since(now), f.Ticket, f.Limits)
-	c.tokens.hear(now, &f)
+	c.tokens.hear(now, f)
 }
 
 func (c *Controller) windowBound() Bound {
@@ -251,9 +251,9 @@ func (c *Controller) Unsent(now time.Time, k Ticket) {
 	c.sent.add(now, -1)
 	c.capRequests.Take(now, -1)
 	c.capTokens.Take(now, -k.estimate)
-	c.tokens.unsent(now, c.since(now), k, c.number)
+	c.tokens.unsent(now, c.since(now), &k, c.number)
 	c.learner.unsent(now, k)
-	c.units.unsent(&c.learner, now, k)
+	c.units.unsent(&c.learner, now, &k)
 }
 
 // Width is how many requests may be under way at once now.

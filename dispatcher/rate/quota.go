@@ -94,7 +94,7 @@ func (q *quota) hear(now time.Time, f *Feedback, limit float64, b Budget, mean f
 		q.limit = limit
 		q.setPace(now)
 	}
-	k := f.Ticket
+	k := &f.Ticket
 	if q.limit == 0 || !b.Known || q.last.at > 0 && k.number < q.last.number {
 		return
 	}
@@ -204,7 +204,7 @@ func (q *quota) sent(now time.Time, t float64, expected float64) {
 	q.lastAt = t
 }
 
-func (q *quota) unsent(now time.Time, k Ticket) {
+func (q *quota) unsent(now time.Time, k *Ticket) {
 	q.pace.Take(now, -q.expected(k.cost, k.answer))
 	if q.known && q.last.number > k.number {
 		q.last.spent.add(k.cost.negative()) // it never counted
@@ -212,7 +212,7 @@ func (q *quota) unsent(now time.Time, k Ticket) {
 }
 
 // accepted learns from an answer.
-func (q *quota) accepted(now time.Time, k Ticket, answer float64) {
+func (q *quota) accepted(now time.Time, k *Ticket, answer float64) {
 	q.refused = 0
 	q.margin = max(0, q.margin-marginLess)
 	if q.part != input && q.law.how != upFront {
@@ -222,13 +222,13 @@ func (q *quota) accepted(now time.Time, k Ticket, answer float64) {
 
 // lacks tells whether a refusal may be for this limit: by the most that the
 // request may be charged.
-func (q *quota) lacks(k Ticket, mean float64) bool {
+func (q *quota) lacks(k *Ticket, mean float64) bool {
 	return q.known && (q.last.number != k.number || q.last.left < 1.5*q.part.charged(k.cost, upFront)+mean)
 }
 
 // refuse learns from a refusal and pauses: until what is left is enough, or, where
 // that was wrong, twice as long each time, but not beyond the reset.
-func (q *quota) refuse(t float64, k Ticket, mean float64) {
+func (q *quota) refuse(t float64, k *Ticket, mean float64) {
 	q.refused++
 	most := windowMargin * q.limit
 	if q.law.flow == evenly {

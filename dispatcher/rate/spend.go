@@ -124,14 +124,14 @@ type takenBack struct {
 	n int
 }
 
-func (b *takenBack) add(k Ticket, next int64) {
+func (b *takenBack) add(k *Ticket, next int64) {
 	e := &b.ring[b.n%len(b.ring)]
 	e.number, e.next, e.cost = k.number, next, k.cost
 	b.n++
 }
 
 // since is what of it was still taken for spent when a request left.
-func (b *takenBack) since(k Ticket) (sum spend) {
+func (b *takenBack) since(k *Ticket) (sum spend) {
 	for i := b.n - 1; i >= max(0, b.n-len(b.ring)); i-- {
 		e := &b.ring[i%len(b.ring)]
 		if e.next <= k.number {

@@ -110,6 +110,9 @@ func (k *tokens) reckon(ticket *Ticket, s Size) {
 func (k *tokens) sent(now time.Time, ticket *Ticket) {
 	k.log.add(ticket.at, ticket.cost)
 	ticket.spent, ticket.ago = k.log.spent, k.log.minuteAgo(ticket.at)
+	if !k.named() {
+		return
+	}
 	for p := range parts {
 		q := &k.quotas[p]
 		q.sent(now, ticket.at, q.expected(ticket.cost, ticket.answer))
@@ -118,16 +121,19 @@ func (k *tokens) sent(now time.Time, ticket *Ticket) {
 
 // unsent takes back what sent took. next is the number of the request that leaves
 // next.
-func (k *tokens) unsent(now time.Time, at float64, t Ticket, next int64) {
+func (k *tokens) unsent(now time.Time, at float64, t *Ticket, next int64) {
 	k.log.add(at, t.cost.negative())
 	k.never.add(t, next)
+	if !k.named() {
+		return
+	}
 	for p := range parts {
 		k.quotas[p].unsent(now, t)
 	}
 }
 
 // before is what had been spent when a refused request left.
-func (k *tokens) before(t Ticket) spend {
+func (k *tokens) before(t *Ticket) spend {
 	s := t.spent
 	s.add(k.never.since(t).negative())
 	s.add(t.cost.negative())
@@ -135,8 +141,8 @@ func (k *tokens) before(t Ticket) spend {
 }
 
 // accepted learns from what an answer really took, and returns how long it was.
-func (k *tokens) accepted(now time.Time, at float64, f Feedback) float64 {
-	t := f.Ticket
+func (k *tokens) accepted(now time.Time, at float64, f *Feedback) float64 {
+	t := &f.Ticket
 	answer := t.answer
 	if f.Tokens > 0 {
 		prompt := float64(f.PromptTokens)
@@ -147,13 +153,16 @@ func (k *tokens) accepted(now time.Time, at float64, f Feedback) float64 {
 		k.learn(f, prompt, answer)
 	}
 	k.log.add(at, spend{answers: answer, settled: t.cost.most})
+	if !k.named() {
+		return answer
+	}
 	for p := range parts {
 		k.quotas[p].accepted(now, t, answer)
 	}
 	return answer
 }
 
-func (k *tokens) learn(f Feedback, prompt, answer float64) {
+func (k *tokens) learn(f *Feedback, prompt, answer float64) {
 	k.answered++
 	share := 1 / float64(min(k.answered, tokenMemory))
 	bytes := float64(max(1, f.Bytes))
@@ -175,7 +184,7 @@ func (k *tokens) hear(now time.Time, f *Feedback) {
 		return
 	}
 	l := &f.Limits
-	f.Ticket.spent.add(k.never.since(f.Ticket).negative())
+	f.Ticket.spent.add(k.never.since(&f.Ticket).negative())
 	if f.Verdict != Accepted {
 		f.Ticket.spent.add(f.Ticket.cost.negative())
 	}
@@ -197,7 +206,7 @@ func (k *tokens) refuses(f *Feedback) bool {
 		return false
 	}
 	for p := range parts {
-		if q := &k.quotas[p]; q.lacks(f.Ticket, k.charge) {
+		if q := &k.quotas[p]; q.lacks(&f.Ticket, k.charge) {
 			return true
 		}
 	}
@@ -206,15 +215,15 @@ func (k *tokens) refuses(f *Feedback) bool {
 
 // refuse learns from a refusal for the tokens and pauses.
 func (k *tokens) refuse(now time.Time, t float64, f *Feedback, next int64) {
-	k.unsent(now, t, f.Ticket, next)
+	k.unsent(now, t, &f.Ticket, next)
 	fresh := f.Ticket.number >= k.since
 	k.since = next
 	if !fresh {
 		return
 	}
 	for p := range parts {
-		if q := &k.quotas[p]; q.lacks(f.Ticket, k.charge) {
-			q.refuse(t, f.Ticket, k.charge)
+		if q := &k.quotas[p]; q.lacks(&f.Ticket, k.charge) {
+			q.refuse(t, &f.Ticket, k.charge)
 		}
 	}
 }

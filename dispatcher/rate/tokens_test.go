@@ -183,14 +183,14 @@ func TestSpendLogKnowsTheMinuteBefore(t *testing.T) {
 // known.
 func TestTakenBackCountsForThoseUnderWay(t *testing.T) {
 	var b takenBack
-	b.add(Ticket{number: 5, cost: spend{prompts: 7}}, 9)
+	b.add(&Ticket{number: 5, cost: spend{prompts: 7}}, 9)
 	for number, want := range map[int64]float64{4: 0, 6: 7, 8: 7, 9: 0, 10: 0} {
-		if got := b.since(Ticket{number: number}).prompts; got != want {
+		if got := b.since(&Ticket{number: number}).prompts; got != want {
 			t.Errorf("request %d left with %v too many, want %v", number, got, want)
 		}
 	}
 	for i := range int64(1000) {
-		b.add(Ticket{number: 100 + i}, 101+i)
+		b.add(&Ticket{number: 100 + i}, 101+i)
 	}
 }
 

@@ -201,33 +201,39 @@ func (u *units) bound() Bound {
 // take gives a request its number: that of its last unit. A probe has one at
 // least.
 func (u *units) take(k *Ticket, next int64, probe bool) {
-	sum := k.cost
-	sum.answers = k.answer
-	k.units = u.measure.of(sum) / u.size
+	k.units = 1
+	if u.measure != byRequest {
+		sum := k.cost
+		sum.answers = k.answer
+		k.units = u.measure.of(sum) / u.size
+	}
 	u.carry += k.units
 	n := math.Floor(u.carry)
 	if probe {
 		n = max(1, n)
 	}
 	u.carry -= n
-	for m := byTokens; m < measures; m++ {
-		u.recent[m].sent(m.of(k.cost))
-		if m != byTokens {
-			u.sizes[m].add(m.of(k.cost))
-		}
-	}
+	prompts, most := k.cost.prompts, k.cost.prompts+k.cost.most
+	u.recent[byTokens].sent(prompts)
+	u.recent[byMost].sent(most)
+	u.recent[byPrompt].sent(prompts)
+	u.sizes[byMost].add(most)
+	u.sizes[byPrompt].add(prompts)
 	k.whole = n
 	k.number = next + int64(n) - 1
 }
 
 // sent tells the learner of what a request takes beyond one unit.
-func (u *units) sent(l *learner, now time.Time, k Ticket) {
+func (u *units) sent(l *learner, now time.Time, k *Ticket) {
+	if u.measure == byRequest {
+		return
+	}
 	l.pace.Take(now, k.units-1)
 	l.minute.more(k.at, k.whole-1)
 }
 
 // answered corrects what an answer was reckoned to take.
-func (u *units) answered(l *learner, now time.Time, k Ticket, answer float64) {
+func (u *units) answered(l *learner, now time.Time, k *Ticket, answer float64) {
 	u.recent[byTokens].sum += answer
 	u.sizes[byTokens].add(k.cost.prompts + answer)
 	if u.measure != byTokens {
@@ -239,7 +245,7 @@ func (u *units) answered(l *learner, now time.Time, k Ticket, answer float64) {
 }
 
 // unsent takes back what sent took.
-func (u *units) unsent(l *learner, now time.Time, k Ticket) {
+func (u *units) unsent(l *learner, now time.Time, k *Ticket) {
 	l.pace.Take(now, 1-k.units)
 	l.minute.more(k.at, 1-k.whole)
 	if k.number >= l.mark.number {
@@ -248,7 +254,7 @@ func (u *units) unsent(l *learner, now time.Time, k Ticket) {
 }
 
 // refused tells the learner, which heard of one unit, of the others.
-func (u *units) refused(l *learner, k Ticket) {
+func (u *units) refused(l *learner, k *Ticket) {
 	more := k.whole - 1
 	if more == 0 {
 		return
@@ -261,7 +267,7 @@ func (u *units) refused(l *learner, k Ticket) {
 
 // judge takes in what passed until a request that was refused after others had
 // passed, and tells whether something else is counted than what was taken for it.
-func (u *units) judge(l *learner, k Ticket, spent spend) (other bool) {
+func (u *units) judge(l *learner, k *Ticket, spent spend) (other bool) {
 	between, minute := spent, spent
 	between.add(u.spent.negative())
 	minute.add(k.ago.negative())

@@ -60,14 +60,14 @@ func judged(kind kind, spans int, exact measure, alike bool) measure {
 			}
 			ticket := Ticket{cost: c, answer: answer}
 			u.take(&ticket, 0, false)
-			u.answered(&l, start, ticket, answer)
+			u.answered(&l, start, &ticket, answer)
 			sum.add(c)
 			sum.add(spend{answers: answer, settled: c.most})
 			at += 0.2
 			k = Ticket{at: at, spent: sum}
 		}
 		k.ago = u.spent
-		u.judge(&l, k, sum)
+		u.judge(&l, &k, sum)
 	}
 	return u.measure
 }
@@ -100,7 +100,7 @@ func TestUnitsAddUpToWhatAnswersTook(t *testing.T) {
 		u.take(&k, next, false)
 		next = k.number + 1
 		answer := float64(10 * (i % 40))
-		u.answered(&l, start, k, answer)
+		u.answered(&l, start, &k, answer)
 		used += 50 + answer
 	}
 	if math.Abs(float64(next)-used/200) > 2 {
@@ -123,12 +123,12 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 		u.take(&k, next, false)
 		next = k.number + 1
 		l.sent(start, k)
-		u.sent(&l, start, k)
+		u.sent(&l, start, &k)
 		return k
 	}
 	refuse := func(k Ticket) {
 		l.refused(k.at+0.05, k, 0)
-		u.refused(&l, k)
+		u.refused(&l, &k)
 	}
 	for i := range 10 {
 		send(float64(i)*0.01, 100)
@@ -148,7 +148,7 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 		t.Errorf("%v units came since, want 5 and 2 of the last one's 3", s.count)
 	}
 	late := send(2.1, 200)
-	u.unsent(&l, start, late)
+	u.unsent(&l, start, &late)
 	l.unsent(start, late)
 	if s := l.spanTo(send(2.2, 100)); s.count != 8 {
 		t.Errorf("%v units came since, want 8: what never left does not count", s.count)
