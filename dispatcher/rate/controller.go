@@ -81,12 +81,12 @@ func (c *Controller) Permit(now time.Time, s Size) (ok bool, at time.Time) {
 		return true, now
 	}
 	c.units.hurry(&c.learner)
-	if ok, t := c.learner.permit(now, c.since(now)); !ok {
+	if ok, at := c.learner.permit(now, c.since(now)); !ok {
 		c.bound = c.units.bound()
 		if c.learner.phase == ramp || c.learner.rate == 0 {
 			c.bound = BoundLearning
 		}
-		return false, c.moment(t)
+		return false, c.moment(now, at)
 	}
 	return true, now
 }
@@ -103,17 +103,23 @@ func (c *Controller) heldBack(now time.Time, s Size) (at time.Time, bound Bound)
 	if at := c.capTokens.Ready(now); at.After(now) {
 		return at, BoundCap
 	}
-	if t := c.since(now); c.tokens.named() {
+	if c.tokens.named() {
+		t := c.since(now)
 		if at := c.tokens.ready(now, t, s); at > t {
-			return c.moment(at), BoundTPM
+			return c.moment(now, at), BoundTPM
 		}
 	}
 	return now, ""
 }
 
-// moment is the time of so many seconds of the Controller's life, or a little
-// later.
-func (c *Controller) moment(t float64) time.Time { return c.start.Add(time.Duration(t*1e9) + 1) }
+// moment is the time of so many seconds of the Controller's life, later than now.
+func (c *Controller) moment(now time.Time, t float64) time.Time {
+	at := c.start.Add(time.Duration(t*1e9) + 1)
+	if !at.After(now) {
+		at = now.Add(1)
+	}
+	return at
+}
 
 // Sent takes a permit for a request.
 func (c *Controller) Sent(now time.Time, s Size) Ticket {
