@@ -38,7 +38,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 		v = rate.Failed
 	}
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: v, Ticket: it.ticket, Bytes: len(it.raw), Tokens: a.Tokens(),
+		Verdict: v, Ticket: it.ticket, Bytes: len(it.raw), Tokens: a.Tokens(), PromptTokens: a.Prompt(),
 		RetryAfter: a.RetryAfter, Limits: a.Limits,
 	})
 	// A prompt that is too large for the limit is refused for itself, not for

@@ -14,6 +14,9 @@ const (
 	canaryTokens = 8
 )
 
+// canarySize is what the rate reckons with.
+var canarySize = rate.Size{Bytes: canaryBytes, MaxTokens: canaryTokens}
+
 // canary sends a canary, which has its slot.
 func (l *lane) canary(now time.Time) {
 	l.inFlight++
@@ -79,7 +82,7 @@ func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
 	if l.vouchAt.After(now) {
 		return l.vouchAt, true
 	}
-	if ok, at := l.ctl.Permit(now); !ok {
+	if ok, at := l.ctl.Permit(now, canarySize); !ok {
 		return at, true
 	}
 	if !l.dayPermits(now) {
@@ -91,7 +94,7 @@ func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
 	if !l.slot.take(&l.seat) {
 		return now.Add(slotPoll), true
 	}
-	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canaryTokens)
+	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canarySize)
 	l.canary(now)
 	return time.Time{}, true
 }
@@ -102,7 +105,7 @@ func (l *lane) vouched(now time.Time, a *provider.Answer) {
 	l.vouching = false
 	v := verdict(a.Class)
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), RetryAfter: a.RetryAfter, Limits: a.Limits,
+		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), PromptTokens: a.Prompt(), RetryAfter: a.RetryAfter, Limits: a.Limits,
 	})
 	if v == rate.Accepted {
 		l.vouchWait = 0

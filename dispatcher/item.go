@@ -42,12 +42,21 @@ type item struct {
 	seq       uint64    // the order of those that may leave at the same time
 
 	estimate int         // tokens, as reckoned when it was sent
+	sized    rate.Size   // what size returns; zero until then
 	ticket   rate.Ticket // of its last sending
 	probe    bool        // it is out to test a held lane
 
 	key        int // the credential that it was sent with
 	generation int // and the set of credentials
 	client     *provider.Client
+}
+
+// size is what the rate wants to know of it before it leaves.
+func (it *item) size() rate.Size {
+	if it.sized.Bytes == 0 {
+		it.sized = rate.Size{Bytes: len(it.raw), MaxTokens: maxTokens(it.raw)}
+	}
+	return it.sized
 }
 
 // maxTokens is the max_tokens of a line; 0: it has none. Whether the line is

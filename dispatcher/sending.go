@@ -35,7 +35,7 @@ func (l *lane) send(now time.Time) time.Time {
 			l.bound = rate.BoundMachine
 			return time.Time{}
 		}
-		if ok, at := l.ctl.Permit(now); !ok {
+		if ok, at := l.ctl.Permit(now, it.size()); !ok {
 			l.bound = l.ctl.Snapshot(now).Bound
 			if waiting > 1 {
 				l.bound = rate.BoundShare
@@ -62,13 +62,13 @@ func (l *lane) send(now time.Time) time.Time {
 func (l *lane) leaves(now time.Time, it *item) {
 	r := it.run
 	r.pop(it)
-	it.estimate = l.ctl.Estimate(len(it.raw), maxTokens(it.raw))
+	it.estimate = l.ctl.Estimate(it.size())
 	it.key, it.generation = l.keys.pick(now), l.keys.generation
 	l.today.sent++
 	if it != l.trial || !it.drained {
 		l.leftAt = now
 	}
-	it.ticket = l.ctl.Sent(now, it.estimate)
+	it.ticket = l.ctl.Sent(now, it.size())
 	r.requests.Take(now, 1)
 	r.tokens.Take(now, float64(it.estimate))
 	l.shares.take(r, it.estimate)

@@ -66,7 +66,6 @@ const (
 func BestRate(sc *Scenario) float64 {
 	silent := *sc
 	silent.Headers, silent.RetryAfter = Silent, false // a constant rate hears nothing
-	silent.Length = tenMinutes
 	name := silent.Name()
 	if best, ok := bestOf.Load(name); ok {
 		return best.(float64)

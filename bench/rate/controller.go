@@ -17,20 +17,22 @@ func Ours(sc *Scenario) Rule {
 	return &controller{Controller: rate.New(rate.Config{RPM: sc.CapRPM, Concurrency: sc.MaxInFlight}, nil, epoch)}
 }
 
-func (c *controller) Permit(now time.Time, _ Request) (bool, time.Time) {
-	return c.Controller.Permit(now)
+func (c *controller) Permit(now time.Time, r Request) (bool, time.Time) {
+	return c.Controller.Permit(now, size(r))
 }
+
+func size(r Request) rate.Size { return rate.Size{Bytes: r.Bytes, MaxTokens: r.MaxTokens} }
 
 func (c *controller) Sent(now time.Time, r Request) {
 	for len(c.tickets) <= r.Slot {
 		c.tickets = append(c.tickets, rate.Ticket{})
 	}
-	c.tickets[r.Slot] = c.Controller.Sent(now, c.Estimate(r.Bytes, r.MaxTokens))
+	c.tickets[r.Slot] = c.Controller.Sent(now, size(r))
 }
 
 func (c *controller) Answered(now time.Time, a Answer) {
 	f := rate.Feedback{
-		Verdict: rate.Accepted, Ticket: c.tickets[a.Slot], Bytes: a.Bytes, Tokens: a.Tokens, RetryAfter: a.RetryAfter,
+		Verdict: rate.Accepted, Ticket: c.tickets[a.Slot], Bytes: a.Bytes, Tokens: a.Tokens, PromptTokens: a.PromptTokens, RetryAfter: a.RetryAfter,
 		Limits: rate.Limits{
 			RequestsPerMinute: a.RequestLimit.Limit, TokensPerMinute: a.TokenLimit.Limit,
 			NoneLeft: a.RequestLimit.Limit > 0 && a.RequestLimit.Remaining < 1,

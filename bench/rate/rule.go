@@ -45,6 +45,8 @@ type Answer struct {
 	// Tokens is what the prompt and its answer took by the provider's count;
 	// 0 with a refusal.
 	Tokens int
+	// PromptTokens is what of them the prompt took.
+	PromptTokens int
 	// RetryAfter is what the provider asked for, in whole seconds; 0: nothing.
 	RetryAfter time.Duration
 	// Requests and Tokens as the headers of the answer state them.

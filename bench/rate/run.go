@@ -287,7 +287,7 @@ func (lab *Lab) answer(n int) {
 	}
 	if s.ruling.accepted {
 		record.Charged += lab.server.leave(lab.now, s.length)
-		a.Status, a.Tokens = 200, s.length.prompt+s.length.answer
+		a.Status, a.Tokens, a.PromptTokens = 200, s.length.prompt+s.length.answer, s.length.prompt
 	} else if lab.sc.Lengths != Alike {
 		lab.pending++
 		lab.prompts = append(lab.prompts, s.length)

@@ -74,3 +74,11 @@ func (a *Answer) Tokens() int {
 	}
 	return int(*a.TotalTokens)
 }
+
+// Prompt is what of Tokens the prompt took; 0 where the provider reports none.
+func (a *Answer) Prompt() int {
+	if a.PromptTokens == nil {
+		return 0
+	}
+	return int(*a.PromptTokens)
+}

@@ -12,13 +12,13 @@ func BenchmarkController(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for {
-			ok, _ := c.Permit(now)
+			ok, _ := c.Permit(now, Size{Bytes: 100})
 			if ok {
 				break
 			}
 			now = now.Add(100 * time.Microsecond)
 		}
-		k := c.Sent(now, c.Estimate(100, 0))
+		k := c.Sent(now, Size{Bytes: 100})
 		now = now.Add(100 * time.Microsecond)
 		c.Answered(now, Feedback{Ticket: k, Bytes: 100, Tokens: 50})
 	}

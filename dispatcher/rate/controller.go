@@ -31,13 +31,13 @@ type Controller struct {
 	learner                learner
 	window                 window
 
-	places      places
-	tokens      tokens
-	tokensSince int64 // a refusal of a request with a smaller number is not new
-	sent        counter
-	number      int64
-	inFlight    int
-	bound       Bound
+	places   places
+	tokens   tokens
+	units    units
+	sent     counter
+	number   int64
+	inFlight int
+	bound    Bound
 }
 
 // limiterConcurrency is the saved name of a limit of requests at once.
@@ -46,7 +46,7 @@ const limiterConcurrency = "concurrency"
 // New makes a controller. learned may be nil; what it holds is begun at half,
 // since much may have changed while nobody looked.
 func New(cfg Config, learned *Learned, now time.Time) *Controller {
-	c := &Controller{cfg: cfg, start: now, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), window: newWindow(max(1, cfg.Concurrency)), tokens: newTokens(0), bound: BoundLearning}
+	c := &Controller{cfg: cfg, start: now, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), window: newWindow(max(1, cfg.Concurrency)), tokens: newTokens(0), units: newUnits(), bound: BoundLearning}
 	c.learner = newLearner(0, kindUnknown)
 	if learned != nil {
 		c.learner = newLearner(max(0, learned.RPM)/60/2, kindOf(learned))
@@ -66,15 +66,14 @@ func New(cfg Config, learned *Learned, now time.Time) *Controller {
 
 func (c *Controller) since(now time.Time) float64 { return now.Sub(c.start).Seconds() }
 
-// Estimate is how many tokens a prompt of so many bytes will be charged, its
-// answer included, which may take most tokens; 0: no bound is known. It is at
-// least 1.
-func (c *Controller) Estimate(bytes, most int) int { return c.tokens.estimate(bytes, most) }
+// Estimate is how many tokens a request will be charged, its answer included. It
+// is at least 1.
+func (c *Controller) Estimate(s Size) int { return int(c.tokens.estimate(s)) }
 
 // Permit tells whether a request may leave now. Where it may not, at is when to
 // ask again; the zero time means after the next answer.
-func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
-	if at, bound := c.heldBack(now); bound != "" {
+func (c *Controller) Permit(now time.Time, s Size) (ok bool, at time.Time) {
+	if at, bound := c.heldBack(now, s); bound != "" {
 		c.learner.heldBack(c.since(now))
 		c.bound = bound
 		return false, at
@@ -82,18 +81,19 @@ func (c *Controller) Permit(now time.Time) (ok bool, at time.Time) {
 	if c.places.known && !c.learner.resuming() {
 		return true, now
 	}
-	if ok, t := c.learner.permit(now, c.since(now)); !ok {
-		c.bound = BoundRPM
+	c.units.hurry(&c.learner)
+	if ok, at := c.learner.permit(now, c.since(now)); !ok {
+		c.bound = c.units.bound()
 		if c.learner.phase == ramp || c.learner.rate == 0 {
 			c.bound = BoundLearning
 		}
-		return false, c.start.Add(time.Duration(t*1e9) + 1)
+		return false, c.moment(now, at)
 	}
 	return true, now
 }
 
 // heldBack tells what but the learned rate holds a request back, and until when.
-func (c *Controller) heldBack(now time.Time) (at time.Time, bound Bound) {
+func (c *Controller) heldBack(now time.Time, s Size) (at time.Time, bound Bound) {
 	if float64(c.inFlight) >= c.width(now) {
 		c.window.full()
 		return time.Time{}, c.windowBound()
@@ -104,29 +104,44 @@ func (c *Controller) heldBack(now time.Time) (at time.Time, bound Bound) {
 	if at := c.capTokens.Ready(now); at.After(now) {
 		return at, BoundCap
 	}
-	if at := c.tokens.pace.Ready(now); at.After(now) {
-		return at, BoundTPM
+	if c.tokens.named() {
+		t := c.since(now)
+		if at := c.tokens.ready(now, t, s); at > t {
+			return c.moment(now, at), BoundTPM
+		}
 	}
 	return now, ""
 }
 
-// Sent takes a permit for a request of about so many tokens.
-func (c *Controller) Sent(now time.Time, estimate int) Ticket {
-	k := Ticket{at: c.since(now), number: c.number, open: c.inFlight, estimate: float64(estimate)}
-	c.number++
+// moment is the time of so many seconds of the Controller's life, later than now.
+func (c *Controller) moment(now time.Time, t float64) time.Time {
+	at := c.start.Add(time.Duration(t*1e9) + 1)
+	if !at.After(now) {
+		at = now.Add(1)
+	}
+	return at
+}
+
+// Sent takes a permit for a request.
+func (c *Controller) Sent(now time.Time, s Size) Ticket {
+	k := Ticket{at: c.since(now), open: c.inFlight, estimate: float64(c.Estimate(s))}
+	c.tokens.reckon(&k, s)
+	c.units.take(&k, c.number, c.learner.phase == closed)
+	c.number = k.number + 1
 	c.inFlight++
 	c.sent.add(now, 1)
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
-	c.tokens.sent(now, k.estimate)
+	c.tokens.sent(now, &k)
 	c.learner.sent(now, k)
+	c.units.sent(&c.learner, now, &k)
 	return k
 }
 
 // Answered hears about a request that Sent took a permit for.
 func (c *Controller) Answered(now time.Time, f Feedback) {
 	c.inFlight--
-	c.hear(now, f)
+	c.hear(now, &f)
 	t := c.since(now)
 	switch f.Verdict {
 	case Accepted:
@@ -136,36 +151,44 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
-		c.tokens.accepted(now, f)
+		c.units.answered(&c.learner, now, &f.Ticket, c.tokens.accepted(now, t, &f))
 	case Refused:
 		c.capTokens.Take(now, -f.Ticket.estimate)
-		c.refused(now, t, f)
+		c.refused(now, t, &f)
 	case Failed:
 		c.capTokens.Take(now, -f.Ticket.estimate)
-		c.tokens.unsent(now, f.Ticket.estimate)
+		c.tokens.unsent(now, t, &f.Ticket, c.number)
 	}
 }
 
-func (c *Controller) refused(now time.Time, t float64, f Feedback) {
-	if c.tokens.refuses(f.Limits) {
-		fresh := f.Ticket.number >= c.tokensSince
-		c.tokensSince = c.number
-		c.tokens.refuse(now, f, fresh)
+func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
+	if c.tokens.refuses(f) {
+		c.tokens.refuse(now, t, f, c.number)
 		c.learner.unsent(now, f.Ticket)
+		c.units.unsent(&c.learner, now, &f.Ticket)
 		return
 	}
-	c.tokens.unsent(now, f.Ticket.estimate)
+	fresh := c.learner.told.rate == 0 && f.Ticket.number >= c.learner.since && (c.learner.phase != closed || c.places.known)
+	spent := c.tokens.before(&f.Ticket)
+	c.tokens.unsent(now, t, &f.Ticket, c.number)
 	if c.learner.excuse(now, t, f.Ticket) {
+		c.units.unsent(&c.learner, now, &f.Ticket)
 		return
 	}
-	if c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
+	if c.units.measure == byRequest && c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		c.places.refuse(t, f.Ticket.open)
 		if before && !c.places.known {
 			c.learner.restart(c.sent.perMinute(now) / minuteSeconds / 2)
 		}
 	}
+	c.learner.lengths = c.units.possible()
 	c.learner.refused(t, f.Ticket, f.RetryAfter.Seconds())
+	c.units.refused(&c.learner, &f.Ticket)
+	if fresh && c.units.judge(&c.learner, &f.Ticket, spent) {
+		c.places = places{}
+		c.units.adopt(&c.learner, &c.tokens.log, t, c.number)
+	}
 }
 
 // Resume begins again after a hold: with one request at first and half of what
@@ -179,21 +202,31 @@ func (c *Controller) Resume(now time.Time) {
 
 // Snapshot is what is known now.
 func (c *Controller) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{TPM: c.tokens.limit, CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
+	s := Snapshot{TPM: c.tpm(), CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
 	switch {
 	case c.places.known:
 		s.Concurrency = c.places.limit
 	case c.learner.known():
-		s.RPM = 60 * c.learner.rate
+		if c.units.measure == byRequest {
+			s.RPM = 60 * c.learner.rate
+		}
 	case !c.window.learning:
 		s.Concurrency = c.window.limit
 	}
 	return s
 }
 
+// tpm is the limit of tokens a minute that is named, or learned; 0: none is known.
+func (c *Controller) tpm() float64 {
+	if c.units.measure != byRequest && c.learner.known() && !c.places.known {
+		return 60 * c.learner.rate * c.units.size
+	}
+	return c.tokens.limit()
+}
+
 // Learned is what is worth keeping.
 func (c *Controller) Learned() Learned {
-	l := Learned{RPM: 60 * c.learner.worth(), Limiter: limiters[c.learner.kind], TPM: c.tokens.limit, TokensPerByte: c.tokens.perByte}
+	l := Learned{RPM: 60 * c.learner.worth(), Limiter: limiters[c.learner.kind], TPM: c.tpm(), TokensPerByte: c.tokens.perByte}
 	switch {
 	case c.places.known:
 		l.Limiter, l.Concurrency, l.RPM = limiterConcurrency, c.places.limit, 0
@@ -204,9 +237,9 @@ func (c *Controller) Learned() Learned {
 }
 
 // hear takes in the limits that an answer named.
-func (c *Controller) hear(now time.Time, f Feedback) {
+func (c *Controller) hear(now time.Time, f *Feedback) {
 	c.learner.hear(c.since(now), f.Ticket, f.Limits)
-	c.tokens.hear(now, f.Limits.TokensPerMinute)
+	c.tokens.hear(now, f)
 }
 
 func (c *Controller) windowBound() Bound {
@@ -230,8 +263,9 @@ func (c *Controller) Unsent(now time.Time, k Ticket) {
 	c.sent.add(now, -1)
 	c.capRequests.Take(now, -1)
 	c.capTokens.Take(now, -k.estimate)
-	c.tokens.unsent(now, k.estimate)
+	c.tokens.unsent(now, c.since(now), &k, c.number)
 	c.learner.unsent(now, k)
+	c.units.unsent(&c.learner, now, &k)
 }
 
 // Width is how many requests may be under way at once now.

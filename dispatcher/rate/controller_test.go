@@ -65,9 +65,9 @@ func driveProvider(c *Controller, from time.Time, span time.Duration, latency fu
 		for len(flying) > 0 && !flying[0].at.After(now) {
 			c.Answered(now, heap.Pop(&flying).(flight).f)
 		}
-		ok, at := c.Permit(now)
+		ok, at := c.Permit(now, Size{Bytes: 100})
 		if ok {
-			ticket := c.Sent(now, c.Estimate(100, 0))
+			ticket := c.Sent(now, Size{Bytes: 100})
 			good, f := ask(now)
 			f.Ticket, f.Bytes = ticket, 100
 			took := latency()
@@ -135,13 +135,13 @@ func TestControllerTellsWhoseWidthBinds(t *testing.T) {
 		c := New(Config{Concurrency: 4, ConcurrencyCapped: capped}, nil, start)
 		now := start
 		for range 4 {
-			if ok, _ := c.Permit(now); !ok {
+			if ok, _ := c.Permit(now, Size{Bytes: 100}); !ok {
 				t.Fatal("refused within the width")
 			}
-			c.Sent(now, 1)
+			c.Sent(now, Size{Bytes: 100})
 			now = now.Add(time.Second)
 		}
-		if ok, _ := c.Permit(now); ok || c.Snapshot(now).Bound != want {
+		if ok, _ := c.Permit(now, Size{Bytes: 100}); ok || c.Snapshot(now).Bound != want {
 			t.Errorf("capped %t: a fifth leaves: %t, bound by %q, want %q", capped, ok, c.Snapshot(now).Bound, want)
 		}
 	}
@@ -157,9 +157,9 @@ func TestControllerStopsWideningWhenItOnlyGetsSlower(t *testing.T) {
 			c.Answered(now, flying[0].f)
 			flying = flying[1:]
 		}
-		ok, at := c.Permit(now)
+		ok, at := c.Permit(now, Size{Bytes: 100})
 		if ok {
-			k := c.Sent(now, 1)
+			k := c.Sent(now, Size{Bytes: 100})
 			free = later(free, now).Add(10 * time.Millisecond)
 			flying = append(flying, flight{later(free, now.Add(100*time.Millisecond)), Feedback{Ticket: k, Bytes: 100}})
 			continue
@@ -197,18 +197,18 @@ func TestControllerBeginsAtHalfOfWhatWasLearned(t *testing.T) {
 	if got := 60 * c.learner.current(); got != 300 {
 		t.Errorf("it begins at %v a minute", got)
 	}
-	if c.Width() != 50 || c.Estimate(100, 0) != 200 {
-		t.Errorf("width %d, estimate %d", c.Width(), c.Estimate(100, 0))
+	if c.Width() != 50 || c.Estimate(Size{Bytes: 100}) != 200 {
+		t.Errorf("width %d, estimate %d", c.Width(), c.Estimate(Size{Bytes: 100}))
 	}
 }
 
 func TestControllerUnsentGivesThePermitBack(t *testing.T) {
 	c := New(Config{RPM: 60, Concurrency: 1}, nil, start)
 	for range 100 {
-		if ok, _ := c.Permit(start); !ok {
+		if ok, _ := c.Permit(start, Size{Bytes: 100}); !ok {
 			t.Fatal("a request that never left used up a permit")
 		}
-		c.Unsent(start, c.Sent(start, 10))
+		c.Unsent(start, c.Sent(start, Size{Bytes: 100}))
 	}
 }
 
@@ -221,9 +221,9 @@ func TestControllerWidensThroughLongTails(t *testing.T) {
 		var flying flights
 		answers := 0
 		for now.Before(start.Add(10 * time.Minute)) {
-			ok, at := c.Permit(now)
+			ok, at := c.Permit(now, Size{Bytes: 100})
 			if ok {
-				k := c.Sent(now, 1)
+				k := c.Sent(now, Size{Bytes: 100})
 				latency := time.Duration(float64(time.Second) * math.Exp(sigma*rng.NormFloat64()))
 				heap.Push(&flying, flight{now.Add(latency), Feedback{Ticket: k, Bytes: 100}})
 				continue
@@ -254,8 +254,8 @@ func TestControllerOutlivesASilentWindow(t *testing.T) {
 			c.Answered(now, flying[0].f)
 			flying = flying[1:]
 		}
-		if ok, at := c.Permit(now); ok {
-			k := c.Sent(now, 1)
+		if ok, at := c.Permit(now, Size{Bytes: 100}); ok {
+			k := c.Sent(now, Size{Bytes: 100})
 			if now.Sub(windowAt) >= time.Minute {
 				windowAt, count = now.Truncate(time.Minute), 0
 			}

@@ -4,8 +4,17 @@
 // virtual time. What it remembers does not grow with the requests.
 //
 // A Controller obeys, in this order: the caps of the operator (Pacer), what the
-// provider says of its limits (told for requests, tokens for tokens), and, where
-// it says nothing, what a learner has made out:
+// provider says of its limits, and, where it says nothing, what a learner has
+// made out.
+//
+// Of a named limit of requests (told.go) the newest ruling counts, and what is
+// left of it tells what others take: the pace leaves them that. Of named limits of
+// tokens (tokens.go), which may be one of all, or one of what is sent and one of
+// what is answered, each is a quota (quota.go): what is left is foretold from the
+// newest answer, by the way of charging, and of giving back, that foretold it
+// best so far, and a request leaves when enough is left for it.
+//
+// Where nothing is named:
 //
 //   - A ramp doubles the rate until the first refusal (growth.go), the faster the
 //     faster the provider answers. The answer is
@@ -28,6 +37,9 @@
 //   - Refusals that have nothing to do with the rate are told from those of a
 //     limit by a trial at a rate that no limit would accept, and their share is
 //     excused (noise.go).
+//   - What varies least from refusal to refusal is what is counted: requests, or
+//     tokens of one kind (units.go). Tokens are learned in units of what a mean
+//     request takes, by the same means.
 //   - Refusals that come at the same number of requests at once, whatever the
 //     rate, and never beyond it, are a limit of requests at once (places.go).
 //

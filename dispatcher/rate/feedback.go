@@ -17,6 +17,11 @@ type Limits struct {
 	Requests, Tokens, InputTokens, OutputTokens Budget
 }
 
+// tokens tells whether a limit of tokens is named.
+func (l *Limits) tokens() bool {
+	return l.TokensPerMinute > 0 || l.InputTokensPerMinute > 0 || l.OutputTokensPerMinute > 0
+}
+
 // Budget is what is left of a limit.
 type Budget struct {
 	Known bool          // Left was told
@@ -38,9 +43,15 @@ const (
 // it back with Answered or Unsent.
 type Ticket struct {
 	at       float64 // when it left, in seconds of the Controller's life
-	number   int64   // requests that left before it
+	number   int64   // units that left until then, its own included, from 0
+	units    float64 // that it takes; 1 where requests are counted
+	whole    float64 // of them that its number was raised by
 	open     int     // requests under way that were not known to be refused, itself left out
 	estimate float64 // its own tokens
+	answer   float64 // those of its answer, as reckoned
+	cost     spend   // what it is charged when it is let in
+	spent    spend   // what was spent until then, itself included
+	ago      spend   // what was spent until a minute before
 }
 
 // Estimate is how many tokens were reckoned with at Sent.
@@ -48,10 +59,12 @@ func (t Ticket) Estimate() int { return int(t.estimate) }
 
 // Feedback is an answer as the Controller sees it.
 type Feedback struct {
-	Verdict    Verdict
-	Ticket     Ticket
-	Bytes      int           // the prompt's size as given to Estimate
-	Tokens     int           // the tokens it really took; 0: not known
-	RetryAfter time.Duration // with Refused: what the provider asked for; 0: nothing
-	Limits     Limits
+	Verdict Verdict
+	Ticket  Ticket
+	Bytes   int // the prompt's size as given to Estimate
+	Tokens  int // the tokens it really took; 0: not known
+	// PromptTokens is what of Tokens the prompt took; 0: not known.
+	PromptTokens int
+	RetryAfter   time.Duration // with Refused: what the provider asked for; 0: nothing
+	Limits       Limits
 }

@@ -89,6 +89,7 @@ type learner struct {
 	noise     noise
 	trial     trial
 	suspected bool // a trial is to be made when the next probe passes
+	lengths   bool // refusals may have to do with how long requests are
 	closure   closure
 	minute    minute
 	feedback  float64 // seconds that a refusal takes
@@ -178,6 +179,9 @@ func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
 		l.begin(ramp, l.current())
 	}
 	rate := l.current()
+	if l.told.rate > 0 {
+		rate *= l.yield(t)
+	}
 	l.pace.SetRate(now, 60*rate)
 	if ready := l.pace.Ready(now); ready.After(now) {
 		l.waiting = true

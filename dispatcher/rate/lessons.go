@@ -104,7 +104,8 @@ func (l *learner) suspect(grown float64) {
 	case l.tried == 0 || l.noise.share > 0:
 		l.noise.isEarly()
 	}
-	l.suspected = l.noise.suspected() && (l.phase == cruise || l.noise.share > 0)
+	starved := l.closure.top < l.rate/noiseStarved
+	l.suspected = l.noise.suspected(l.lengths && !starved) && (l.phase == cruise || starved || l.noise.share > 0)
 }
 
 // narrow takes what a climb brought.

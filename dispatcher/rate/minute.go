@@ -46,6 +46,28 @@ func (m *minute) sent(at, tokens float64) {
 	m.sum.tokens += tokens
 }
 
+// more counts more requests of an earlier moment.
+func (m *minute) more(sentAt, requests float64) {
+	n := int64(sentAt / binSeconds)
+	if requests == 0 || n <= m.head-int64(minuteBins) || n > m.head {
+		return
+	}
+	m.bins[n%int64(minuteBins)].requests += requests
+	m.sum.requests += requests
+}
+
+// rewrite counts anew what was accepted, by what left between two moments.
+func (m *minute) rewrite(now float64, left func(from, to float64) float64) {
+	m.advance(now)
+	m.sum.requests = 0
+	for n := max(0, m.head-int64(minuteBins)+1); n <= m.head; n++ {
+		from := float64(n) * binSeconds
+		b := &m.bins[n%int64(minuteBins)]
+		b.requests = left(max(from, now-minuteSeconds), min(from+binSeconds, now))
+		m.sum.requests += b.requests
+	}
+}
+
 // refused takes a request of an earlier moment from those that were accepted.
 func (m *minute) refused(now, sentAt, tokens float64) {
 	m.advance(now)

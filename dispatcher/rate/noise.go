@@ -12,6 +12,11 @@ const (
 	// otherwise, twice as many.
 	noiseEarly     = 6
 	noiseMostEarly = 64
+	// So many times as many are needed where they may have to do with how long
+	// requests are: there they come early too.
+	noiseLengths = 2
+	// A rate so much lower than what was known is low enough for all lengths.
+	noiseStarved = 8.0
 	// A trial sends trialRequests, and trialBanked times what a limit may have
 	// saved up since it refused, at so many times the rate that was refused last.
 	// A limit refuses more than half of them; what refuses no more than
@@ -126,8 +131,12 @@ func (n *noise) isLate() {
 }
 
 // suspected tells whether what was refused is to be tried.
-func (n *noise) suspected() bool {
-	return n.early >= n.needed && (n.share > 0 || n.early >= noiseEarly)
+func (n *noise) suspected(lengths bool) bool {
+	early := n.early
+	if lengths {
+		early /= noiseLengths
+	}
+	return early >= n.needed && (n.share > 0 || early >= noiseEarly)
 }
 
 // tried ends a trial.

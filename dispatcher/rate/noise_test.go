@@ -89,7 +89,7 @@ func TestNoiseTriesSeldomInVain(t *testing.T) {
 	var n noise
 	var trials []int
 	for i := range 400 {
-		if n.isEarly(); n.suspected() {
+		if n.isEarly(); n.suspected(false) {
 			trials = append(trials, i)
 			n.tried(false)
 		}
@@ -131,5 +131,44 @@ func TestNoiseExcusesAfterAClosure(t *testing.T) {
 	var none noise
 	if none.opened(); none.excuses() {
 		t.Error("a refusal is excused that is not random")
+	}
+}
+
+// Where lengths vary, refusals at random are told from those for tokens.
+func TestRandomRefusalsOfAllLengths(t *testing.T) {
+	for _, share := range []float64{0.01, 0.05, 0.1} {
+		m := newMeter(0, 0, 0, false)
+		m.silent, m.chance = true, share
+		c := New(Config{Concurrency: 100}, nil, start)
+		span := 5 * time.Minute
+		// An answer takes a little more than a second on average.
+		if accepted, refused := driveTokens(c, m, span); float64(accepted) < 0.5*90*span.Seconds() {
+			t.Errorf("%v refused at random, of all lengths: %d accepted, %d refused in %v", share, accepted, refused, span)
+		}
+	}
+}
+
+// What may be for tokens is tried later, but not where the rate is far below
+// what was known.
+func TestLengthsDelayATrial(t *testing.T) {
+	for name, c := range map[string]struct {
+		lengths bool
+		early   int
+		top     float64
+		phase   phase
+		want    bool
+	}{
+		"alike":             {false, noiseEarly, 10, cruise, true},
+		"of all lengths":    {true, noiseEarly, 10, cruise, false},
+		"and many":          {true, noiseLengths * noiseEarly, 10, cruise, true},
+		"starved":           {true, noiseEarly, 1, cruise, true},
+		"starved in climbs": {true, noiseEarly, 1, climb, true},
+		"a climb":           {false, noiseEarly, 10, climb, false},
+	} {
+		l := newLearner(0, kindUnknown)
+		l.phase, l.rate, l.lengths, l.closure.top, l.noise.early = c.phase, 10, c.lengths, c.top, c.early-1
+		if l.suspect(0); l.suspected != c.want {
+			t.Errorf("%s: suspected is %v", name, l.suspected)
+		}
 	}
 }

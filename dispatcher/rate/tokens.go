@@ -6,152 +6,224 @@ const (
 	// defaultTokensPerByte is what a prompt is taken to cost before an answer
 	// told: a token is about 4 bytes, and answers are about as long as prompts.
 	defaultTokensPerByte = 0.5
-	// tokenRoom is how many mean requests' tokens may be saved up: an answer that
-	// was shorter than reckoned gives back what is sent later.
-	tokenRoom = 1
+	promptTokensPerByte  = 0.25
 	// tokenMemory is over how many answers a mean is taken.
 	tokenMemory = 50
-	// tokenShare of a named limit of tokens is what is sent.
-	tokenShare = 0.99
-	// upFrontScale is how many times its real use a request must be charged
-	// before it is taken to be charged for the longest answer it asked for.
-	upFrontScale = 1.3
-	leastScale   = 0.8
-	// boundedScale is the most where requests say how long an answer may be.
-	boundedScale = 1.15
-	// scaleMinutes is over how many minutes the scale is learned.
-	scaleMinutes = 10
-	mostScale    = 30.0
-	// promptPerByte is what a byte of a prompt is reckoned with where the answer
-	// is charged in advance.
-	promptPerByte = 0.25
-	// scaleDecay is by how much the scale falls with each accepted request, so
-	// that it is found again when less is charged.
-	scaleDecay = 0.0005
-	// longestTokenPause is the most seconds without a request after a refusal
-	// for the tokens.
-	longestTokenPause = 60.0
 )
+
+// Size is what is known of a request before it leaves.
+type Size struct {
+	Bytes     int // of the prompt's line
+	MaxTokens int // the longest answer that it asks for; 0: not told
+}
 
 // tokens keeps a lane within the tokens a minute that the provider names. What
 // a request takes is known only from its answer, and what it is charged may be
-// more: the tokens that it may take at most, charged when it is let in. So a
-// scale is learned, from what was let in between two refusals.
+// more: the tokens that it may take at most.
 type tokens struct {
-	pace  Pacer
-	limit float64 // a minute; 0: not named
+	quotas [parts]quota
 
 	perByte  float64 // tokens that a byte of a prompt comes to, its answer included
-	mean     float64 // of an answered request
+	byPrompt float64 // without it
+	answer   float64 // tokens of an answer, on average
+	mean     float64 // of a request
+	charge   float64 // what a request is charged, on average
 	answered int
 
-	bounded  bool    // requests say how long their answers may be
-	anew     bool    // it begins to count at the next answer
-	upFront  bool    // charged for the longest answer when it is let in
-	scale    float64 // charged for each token that is reckoned with
-	charged  float64 // tokens that the limit let through between refusals
-	reckoned float64 // and what was reckoned for them
-	count    float64 // tokens let in since the last refusal
-	since    time.Time
-	refused  int // in a row
+	log   spendLog
+	never takenBack
+	since int64 // a refusal of a request with a smaller number is not new
 }
 
 func newTokens(perByte float64) tokens {
 	if perByte <= 0 {
 		perByte = defaultTokensPerByte
 	}
-	return tokens{perByte: perByte, scale: 1}
+	k := tokens{perByte: perByte, byPrompt: promptTokensPerByte}
+	for p := range parts {
+		k.quotas[p].part = p
+	}
+	return k
 }
 
-// estimate is what a prompt of so many bytes will be charged whose answer may
-// take most tokens; 0: no bound is known.
-func (k *tokens) estimate(bytes, most int) int {
-	if most > 0 {
-		k.bounded = true
+// named tells whether any limit of tokens is.
+func (k *tokens) named() bool { return k.limit() > 0 }
+
+// limit is the limit of all tokens a minute; 0: none is named.
+func (k *tokens) limit() float64 {
+	if n := k.quotas[whole].limit; n > 0 {
+		return n
 	}
-	if k.upFront && most > 0 {
-		return max(1, int(float64(bytes)*promptPerByte)+most)
-	}
-	return max(1, int(float64(bytes)*k.perByte))
+	return k.quotas[input].limit + k.quotas[output].limit
 }
 
-// hear takes in the limit that an answer names.
-func (k *tokens) hear(now time.Time, limit float64) {
-	if limit <= 0 || limit == k.limit {
+// estimate is what a prompt will be charged.
+func (k *tokens) estimate(s Size) float64 {
+	if q := &k.quotas[whole]; q.limit > 0 && q.law.how == upFront && s.MaxTokens > 0 {
+		return max(1, k.takes(s).prompts+float64(s.MaxTokens))
+	}
+	return max(1, float64(s.Bytes)*k.perByte)
+}
+
+// takes is what a request is charged when it is let in.
+func (k *tokens) takes(s Size) spend {
+	prompts := max(1, float64(s.Bytes)*k.byPrompt)
+	most := float64(s.MaxTokens)
+	if most == 0 {
+		most = k.answers(s)
+	}
+	return spend{requests: 1, prompts: prompts, most: most}
+}
+
+// answers is how long a request's answer is reckoned to be.
+func (k *tokens) answers(s Size) float64 {
+	n := k.answer
+	if k.answered == 0 {
+		n = float64(s.Bytes) * max(0, k.perByte-k.byPrompt)
+	}
+	if s.MaxTokens > 0 {
+		n = min(n, float64(s.MaxTokens))
+	}
+	return n
+}
+
+// ready is when a request may leave; t or earlier: now.
+func (k *tokens) ready(now time.Time, t float64, s Size) float64 {
+	at := t
+	if !k.named() {
+		return at
+	}
+	next := k.takes(s)
+	k.log.advance(t)
+	for p := range parts {
+		at = max(at, k.quotas[p].ready(now, t, next, &k.log, k.charge))
+	}
+	return at
+}
+
+// reckon notes in a request's ticket what it is reckoned to take.
+func (k *tokens) reckon(ticket *Ticket, s Size) {
+	ticket.cost, ticket.answer = k.takes(s), k.answers(s)
+}
+
+// sent takes the tokens of a request, and notes in its ticket what was spent.
+func (k *tokens) sent(now time.Time, ticket *Ticket) {
+	k.log.add(ticket.at, ticket.cost)
+	ticket.spent, ticket.ago = k.log.spent, k.log.minuteAgo(ticket.at)
+	if !k.named() {
 		return
 	}
-	k.limit = limit
-	k.pace.SetRate(now, limit*tokenShare)
-	k.since, k.count, k.refused = now, 0, 0
-}
-
-func (k *tokens) sent(now time.Time, estimate float64) {
-	k.count += estimate
-	k.pace.Take(now, estimate*k.scale)
-}
-
-func (k *tokens) unsent(now time.Time, estimate float64) {
-	k.count -= estimate
-	k.pace.Take(now, -estimate*k.scale)
-}
-
-// accepted learns from what an answer really took.
-func (k *tokens) accepted(now time.Time, f Feedback) {
-	if k.refused = 0; k.anew {
-		k.anew, k.since, k.count, k.charged, k.reckoned = false, now, 0, 0, 0
+	for p := range parts {
+		q := &k.quotas[p]
+		q.sent(now, ticket.at, q.expected(ticket.cost, ticket.answer))
 	}
-	k.scale = max(leastScale, k.scale*(1-scaleDecay))
-	if f.Tokens <= 0 {
+}
+
+// unsent takes back what sent took. next is the number of the request that leaves
+// next.
+func (k *tokens) unsent(now time.Time, at float64, t *Ticket, next int64) {
+	k.log.add(at, t.cost.negative())
+	k.never.add(t, next)
+	if !k.named() {
 		return
 	}
-	real := float64(f.Tokens)
+	for p := range parts {
+		k.quotas[p].unsent(now, t)
+	}
+}
+
+// before is what had been spent when a refused request left.
+func (k *tokens) before(t *Ticket) spend {
+	s := t.spent
+	s.add(k.never.since(t).negative())
+	s.add(t.cost.negative())
+	return s
+}
+
+// accepted learns from what an answer really took, and returns how long it was.
+func (k *tokens) accepted(now time.Time, at float64, f *Feedback) float64 {
+	t := &f.Ticket
+	answer := t.answer
+	if f.Tokens > 0 {
+		prompt := float64(f.PromptTokens)
+		if prompt == 0 {
+			prompt = min(t.cost.prompts, float64(f.Tokens))
+		}
+		answer = float64(f.Tokens) - prompt
+		k.learn(f, prompt, answer)
+	}
+	k.log.add(at, spend{answers: answer, settled: t.cost.most})
+	if !k.named() {
+		return answer
+	}
+	for p := range parts {
+		k.quotas[p].accepted(now, t, answer)
+	}
+	return answer
+}
+
+func (k *tokens) learn(f *Feedback, prompt, answer float64) {
 	k.answered++
 	share := 1 / float64(min(k.answered, tokenMemory))
-	k.mean += (real - k.mean) * share
-	k.perByte += (real/float64(max(1, f.Bytes)) - k.perByte) / tokenMemory
-	k.pace.room = tokenRoom * k.mean * k.scale
-	if !k.upFront {
-		k.count += real - f.Ticket.estimate
-		k.pace.Take(now, (real-f.Ticket.estimate)*k.scale)
+	bytes := float64(max(1, f.Bytes))
+	k.mean += (float64(f.Tokens) - k.mean) * share
+	k.answer += (answer - k.answer) * share
+	k.perByte += (float64(f.Tokens)/bytes - k.perByte) / tokenMemory
+	k.byPrompt += (prompt/bytes - k.byPrompt) / tokenMemory
+	charge := float64(f.Tokens)
+	if k.quotas[whole].law.how == upFront {
+		charge = prompt + f.Ticket.cost.most
 	}
+	k.charge += (charge - k.charge) * share
 }
 
-// refuses tells whether a refusal is for the tokens.
-func (k *tokens) refuses(l Limits) bool {
-	if k.limit == 0 || !l.Tokens.Known {
+// hear takes in the limits that an answer names. Where tokens sent and tokens
+// answered are limited apart, the limit of both is one of theirs again.
+func (k *tokens) hear(now time.Time, f *Feedback) {
+	if !f.Limits.tokens() {
+		return
+	}
+	l := &f.Limits
+	f.Ticket.spent.add(k.never.since(&f.Ticket).negative())
+	if f.Verdict != Accepted {
+		f.Ticket.spent.add(f.Ticket.cost.negative())
+	}
+	apart := l.InputTokensPerMinute > 0 || l.OutputTokensPerMinute > 0
+	if !apart {
+		k.quotas[whole].hear(now, f, l.TokensPerMinute, l.Tokens, k.charge)
+		return
+	}
+	k.quotas[whole].limit = 0
+	k.quotas[input].hear(now, f, l.InputTokensPerMinute, l.InputTokens, k.charge)
+	k.quotas[output].hear(now, f, l.OutputTokensPerMinute, l.OutputTokens, k.charge)
+}
+
+// refuses tells whether a refusal is for the tokens: what is left of them is
+// told and little, and requests are left, or none are counted.
+func (k *tokens) refuses(f *Feedback) bool {
+	l := &f.Limits
+	if l.RequestsPerMinute > 0 && (!l.Requests.Known || l.Requests.Left < 1) {
 		return false
 	}
-	return l.RequestsPerMinute <= 0 || l.Requests.Known && l.Requests.Left >= 1
+	for p := range parts {
+		if q := &k.quotas[p]; q.lacks(&f.Ticket, k.charge) {
+			return true
+		}
+	}
+	return false
 }
 
-// refuse learns from a refusal for the tokens and pauses. fresh is false where
-// the request had left before the last refusal came.
-func (k *tokens) refuse(now time.Time, f Feedback, fresh bool) {
-	k.unsent(now, f.Ticket.estimate)
+// refuse learns from a refusal for the tokens and pauses.
+func (k *tokens) refuse(now time.Time, t float64, f *Feedback, next int64) {
+	k.unsent(now, t, &f.Ticket, next)
+	fresh := f.Ticket.number >= k.since
+	k.since = next
 	if !fresh {
 		return
 	}
-	k.refused++
-	// From the beginning on: right after a refusal a window may be shut.
-	k.charged += k.limit / 60 * now.Sub(k.since).Seconds()
-	k.reckoned += max(0, k.count)
-	if k.reckoned > 5*k.mean {
-		most := mostScale
-		if k.upFront && k.bounded {
-			most = boundedScale
-		}
-		k.scale = min(most, max(leastScale, k.charged/k.reckoned))
-		if !k.upFront && k.scale >= upFrontScale {
-			k.upFront, k.scale, k.anew = true, 1, true
-		}
-		if k.charged > scaleMinutes*k.limit {
-			k.charged, k.reckoned = k.charged/2, k.reckoned/2
+	for p := range parts {
+		if q := &k.quotas[p]; q.lacks(&f.Ticket, k.charge) {
+			q.refuse(t, &f.Ticket, k.charge)
 		}
 	}
-	k.since, k.count = now, 0
-	pause := max(k.mean, f.Ticket.estimate) * k.scale / (k.limit / 60) * float64(int(1)<<min(k.refused-1, 6))
-	if reset := f.Limits.Tokens.Reset.Seconds(); reset > 0 {
-		pause = min(pause, reset)
-	}
-	k.pace.Begin(now, k.limit*tokenShare, -min(pause, longestTokenPause)*k.limit/60)
 }
