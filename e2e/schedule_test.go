@@ -141,7 +141,7 @@ func (s *stage) invite(ctx context.Context, sizes witness.Sizes) error {
 	s.flags = append(s.flags, "--http-addr", strings.TrimPrefix(s.now.url, "http://"), "--grpc-addr", s.now.grpc)
 	var keys []string
 	for _, name := range witness.Names(sizes.Clients) {
-		key, err := s.key(name)
+		key, err := s.key(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -160,8 +160,8 @@ func (s *stage) start() (err error) {
 }
 
 // key makes a client's key through the server that runs.
-func (s *stage) key(client string) (string, error) {
-	cmd := exec.Command(s.program, "keys", "create", client, "--data-dir", s.data)
+func (s *stage) key(ctx context.Context, client string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.program, "keys", "create", client, "--data-dir", s.data)
 	cmd.Env = append(os.Environ(), s.env...)
 	out, err := cmd.Output()
 	if err != nil {
