@@ -86,6 +86,7 @@ func behaviours() []behaviour {
 
 		{name: "Record", test: record},
 		{name: "RecordTwice", test: recordTwice},
+		{name: "RecordAgain", test: recordAgain},
 		{name: "RecordLate", test: recordLate},
 		{name: "RecordBeforeUpload", test: recordBeforeUpload},
 		{name: "RecordManyJobs", test: recordManyJobs},
