@@ -118,6 +118,7 @@ func behaviours() []behaviour {
 		{name: "Quotas", test: quotas},
 		{name: "Repeated", test: repeated},
 		{name: "Deliveries", test: deliveries},
+		{name: "DeliveriesByHost", test: deliveriesByHost},
 		{name: "WebhookSecrets", test: webhookSecrets},
 
 		{name: "WatchJob", test: watchJob, live: true},
