@@ -326,7 +326,7 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
 		fmt.Sscan(v, &first)
 	}
-	sum := &tally{schedules: n}
+	sum, done := &tally{schedules: n}, 0
 	seeds := make(chan uint64)
 	var players sync.WaitGroup
 	for range 2 * runtime.GOMAXPROCS(0) {
@@ -340,9 +340,11 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 					sum.failed++
 					sum.Unlock()
 				}
-				if testing.Verbose() {
-					t.Logf("seed %d took %s", seed, time.Since(begin).Round(time.Millisecond))
-				}
+				sum.Lock()
+				done++
+				nth := done
+				sum.Unlock()
+				t.Logf("%d of %d: seed %d took %s", nth, n, seed, time.Since(begin).Round(time.Millisecond))
 				os.RemoveAll(dir)
 			}
 		})
