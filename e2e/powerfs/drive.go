@@ -68,7 +68,7 @@ func start(dir string, limit time.Duration) (*Drive, error) {
 	}
 	d.process = rpc.NewClient(pipes{out, in})
 	go func() {
-		d.cmd.Wait()
+		_ = d.cmd.Wait() // ProcessState has it
 		close(d.dead)
 	}()
 	d.watched.Go(d.watch)
