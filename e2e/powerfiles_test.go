@@ -262,8 +262,8 @@ func (b build) compact(seed uint64, dir string, sum *tally) (err error) {
 	go func() { worked <- p.crowd.Work(ctx) }()
 	select {
 	case <-enough:
-	case <-ctx.Done():
-		return &stageError{errors.New("nobody was told anything")}
+	case err := <-worked: // there was little to do
+		worked <- err
 	}
 	if err := p.now.stop(); err != nil {
 		return err
@@ -288,11 +288,10 @@ func (b build) compact(seed uint64, dir string, sum *tally) (err error) {
 		return err
 	}
 	p.armed.Store(t)
-	var workErr error
 	select {
 	case <-p.disk.Gone():
-	case workErr = <-worked: // the rest was done before
-		worked <- workErr
+	case err := <-worked: // the rest was done before
+		worked <- err
 	}
 	if err := p.again(ctx); err != nil {
 		return err
