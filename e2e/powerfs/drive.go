@@ -24,7 +24,6 @@ import (
 // every method fails with a [HangError].
 type Drive struct {
 	dir     string
-	limit   time.Duration // how long it may stand still
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 	process *rpc.Client
@@ -52,7 +51,7 @@ func start(dir string, limit time.Duration) (*Drive, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Drive{dir: dir, limit: limit, cmd: exec.Command(self), dead: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{})}
+	d := &Drive{dir: dir, cmd: exec.Command(self), dead: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{})}
 	d.cmd.Env = append(os.Environ(), serveVariable+"="+dir)
 	d.cmd.Stderr = &d.log
 	in, err := d.cmd.StdinPipe()
@@ -71,13 +70,17 @@ func start(dir string, limit time.Duration) (*Drive, error) {
 		_ = d.cmd.Wait() // ProcessState has it
 		close(d.dead)
 	}()
-	d.watched.Go(d.watch)
 	// The first answer comes when it is mounted.
-	var pulse Pulse
-	if err := d.ask("Pulse", struct{}{}, &pulse); err != nil {
+	d.pulse(hangLimit)
+	err = d.ask("Pulse", struct{}{}, &Pulse{}) // what the first one failed for
+	if err == nil {
+		err = d.begin(0)
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return d, d.begin(0)
+	d.watched.Go(func() { d.watch(limit) })
+	return d, nil
 }
 
 // begin awaits the cut of a generation.

@@ -220,7 +220,8 @@ func TestHang(t *testing.T) {
 		"a process that stops":    {func(d *Drive) error { return d.cmd.Process.Signal(syscall.SIGSTOP) }, "its process has said nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := drive(t, 300*time.Millisecond)
+			t.Parallel()
+			d := drive(t, 2*time.Second)
 			if err := d.CutAt(Rule{N: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -257,7 +258,7 @@ func TestUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &Drive{connection: connection(dir)}
-	if got := d.symptom(false, Pulse{Calls: 5}, 21*time.Second); got != "3 calls wait, and none was answered for 21s" {
+	if got := d.symptom(Pulse{Calls: 5}, 21*time.Second); got != "3 calls wait, and none was answered for 21s" {
 		t.Error(got)
 	}
 	d.connection.abort()

@@ -36,37 +36,46 @@ func (e *HangError) Error() string {
 	return text
 }
 
-// watch aborts a drive that makes no progress for its limit: its process says
+// watch aborts a drive that makes no progress for the limit: its process says
 // nothing, or the kernel waits for answers and gets none, or the power was cut
 // and whoever did it went away.
-func (d *Drive) watch() {
-	tick := time.NewTicker(d.limit / 20)
+func (d *Drive) watch(limit time.Duration) {
+	tick := time.NewTicker(limit / 20)
 	defer tick.Stop()
-	var last Pulse
-	moved, asked := time.Now(), false
-	answer := make(chan *rpc.Call, 1)
-	pulse := &Pulse{}
+	last, moved := Pulse{}, time.Now()
 	for {
 		select {
 		case <-d.ended:
 			return
 		case <-d.dead:
 			return
-		case call := <-answer:
-			asked = false
-			if call.Error == nil && (*pulse != last || !pulse.Hanging && d.at().waiting() == 0) {
-				last, moved = *pulse, time.Now()
-			}
 		case <-tick.C:
-			if still := time.Since(moved); still > d.limit {
-				_ = d.Abort(d.symptom(asked, last, still)) // Close tells
-				return
-			}
-			if !asked {
-				asked, pulse = true, &Pulse{}
-				d.process.Go("Disk.Pulse", struct{}{}, pulse, answer)
-			}
 		}
+		pulse, ok := d.pulse(limit)
+		switch {
+		case !ok:
+			return
+		case pulse != last, !pulse.Hanging && d.at().waiting() == 0:
+			last, moved = pulse, time.Now()
+		case time.Since(moved) > limit:
+			_ = d.Abort(d.symptom(last, limit)) // Close tells
+			return
+		}
+	}
+}
+
+// pulse asks the process, and aborts a drive that says nothing for the limit.
+func (d *Drive) pulse(limit time.Duration) (out Pulse, ok bool) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	reply := &Pulse{} // an answer that is too late may be written still
+	call := d.process.Go("Disk.Pulse", struct{}{}, reply, make(chan *rpc.Call, 1))
+	select {
+	case <-call.Done:
+		return *reply, call.Error == nil
+	case <-timer.C:
+		_ = d.Abort(fmt.Sprintf("its process has said nothing for %s", limit)) // Close tells
+		return Pulse{}, false
 	}
 }
 
@@ -76,16 +85,11 @@ func (d *Drive) at() connection {
 	return d.connection
 }
 
-func (d *Drive) symptom(asked bool, last Pulse, still time.Duration) string {
-	still = still.Round(time.Millisecond)
-	switch {
-	case asked:
-		return fmt.Sprintf("its process has said nothing for %s", still)
-	case last.Hanging:
+func (d *Drive) symptom(last Pulse, still time.Duration) string {
+	if last.Hanging {
 		return fmt.Sprintf("its power was cut, and nobody let its calls go for %s", still)
-	default:
-		return fmt.Sprintf("%d calls wait, and none was answered for %s", d.at().waiting(), still)
 	}
+	return fmt.Sprintf("%d calls wait, and none was answered for %s", d.at().waiting(), still)
 }
 
 // connections is where the kernel shows what is mounted through FUSE.
