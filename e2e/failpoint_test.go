@@ -94,20 +94,30 @@ var errNotReached = errors.New("the point was never reached")
 // N times.
 func TestFailpoints(t *testing.T) {
 	begin := time.Now()
-	sum := &tally{}
+	rounds := count("PROMPTFORGE_CELLS", 1)
+	actions := []string{"crash", "error", "enospc", "stall"}
+	sum, done := &tally{schedules: rounds * len(points) * len(actions)}, 0
 	cells := make(chan cell)
 	var players sync.WaitGroup
 	for range 4 * runtime.GOMAXPROCS(0) { // they mostly wait
 		players.Go(func() {
 			for c := range cells {
-				playCell(t, c, sum)
+				began := time.Now()
+				ok := playCell(t, c, sum)
+				sum.Lock()
+				done++
+				nth := done
+				if !ok {
+					sum.failed++
+				}
+				sum.Unlock()
+				t.Logf("%d of %d: %s took %s", nth, sum.schedules, c, time.Since(began).Round(time.Millisecond))
 			}
 		})
 	}
-	for range count("PROMPTFORGE_CELLS", 1) {
+	for range rounds {
 		for _, p := range points {
-			for _, action := range []string{"crash", "error", "enospc", "stall"} {
-				sum.schedules++
+			for _, action := range actions {
 				cells <- cell{p, action, 1 + rand.IntN(p.early)}
 			}
 		}
@@ -118,7 +128,7 @@ func TestFailpoints(t *testing.T) {
 }
 
 // playCell tries crowds until one reaches the point.
-func playCell(t *testing.T, c cell, sum *tally) {
+func playCell(t *testing.T, c cell, sum *tally) (ok bool) {
 	first := rand.Uint64N(1_000_000_000)
 	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
 		fmt.Sscan(v, &first)
@@ -131,11 +141,12 @@ func playCell(t *testing.T, c cell, sum *tally) {
 			if err != nil {
 				t.Errorf("%s, seed %d: %v", c, seed, err)
 			}
-			return
+			return err == nil
 		}
 		c.visit = max(1, c.visit/2)
 	}
 	t.Errorf("%s: %v", c, err)
+	return false
 }
 
 // failSchedule plays one cell: a crowd at work, a server that fails once, and
@@ -189,6 +200,9 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 	}
 	if fired && c.lost && (c.action == "error" || c.action == "enospc") {
 		s.crowd.History.Broke(1)
+	}
+	if c.name == "permit" {
+		s.crowd.History.Unsent(1)
 	}
 	if err := s.start(); err != nil {
 		return err
