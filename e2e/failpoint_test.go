@@ -80,9 +80,10 @@ type cell struct {
 func (c cell) String() string { return fmt.Sprintf("%s=%s@%d", c.name, c.action, c.visit) }
 
 const (
-	stall = 300 * time.Millisecond // 5 s, shortened: nothing here waits that long by a clock of its own
+	stall = 5 * time.Second
 	// patience is how long a server with an error in it may take before it is
 	// started again: a write that failed leaves a store that takes nothing more.
+	// One that stalled has as long from when it goes on.
 	patience = 1500 * time.Millisecond
 	tries    = 8 // crowds that may pass a point by
 )
@@ -231,7 +232,10 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 func (s *stage) play(ctx context.Context, c cell, reached func() bool, done <-chan struct{}) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	half := s.crowd.Prompts() / 2
+	half, mend := s.crowd.Prompts()/2, patience
+	if c.action == "stall" {
+		mend += stall
+	}
 	var failed time.Time
 	for {
 		select {
@@ -249,7 +253,7 @@ func (s *stage) play(ctx context.Context, c cell, reached func() bool, done <-ch
 			failed = time.Now()
 		}
 		switch {
-		case !failed.IsZero() && time.Since(failed) > patience:
+		case !failed.IsZero() && time.Since(failed) > mend:
 			s.now.kill()
 			return
 		case c.stop && s.provider.Requests() > half:

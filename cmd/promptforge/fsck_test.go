@@ -143,7 +143,7 @@ func TestFsckOfADeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := exec(t, nil, "fsck", "--data-dir", state)
-	got.want(t, 0, "looked at 1 jobs")
+	got.want(t, 0, "looked at 1 job")
 	if got.stdout != "" || strings.Contains(got.stderr, "belong to no job") {
 		t.Errorf("a deletion that was broken off: %s%s", got.stdout, got.stderr)
 	}
