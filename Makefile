@@ -12,7 +12,7 @@ LINT     := $(GO) tool -modfile=lint/go.mod golangci-lint
 
 PYTHON   := $(CURDIR)/.venv/bin/python
 
-.PHONY: help build demo test test-long crash power crash-long bench bench-live bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms
+.PHONY: help build demo test test-long crash power crash-long bench bench-live bench-rate outside sdk-conformance install sdk check lint vet arrows generate generate-sdk generated proto breaking fuzz clean failpoints storms power-long failpoints-long storms-long
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,18 +31,23 @@ test-long: sdk crash-long ## The long forms: a million prompts, more of everythi
 	PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 20m -run 'TestResultsResume|TestCrowd|TestStatusIsLinearizable' ./e2e
 	PYTHON=$(PYTHON) PROMPTFORGE_LONG=1 $(GO) test -v -count=1 -timeout 10m -tags outside -run TestPythonSDKStaysFlat ./e2e
 
-# Kills need nothing but Go; power cuts need Linux with /dev/fuse, and root or fusermount3.
+# Kills need nothing but Go; power cuts need Linux with /dev/fuse, and root or
+# fusermount3. Were the kernel ever to hang in spite of the tests' watchdog,
+# timeout ends them.
 CUTS := -tags power -run 'TestPowerSchedules|TestEverySyncIsNeeded'
 
 crash: ## Servers that are killed at random instants
 	PROMPTFORGE_KILLS=100 $(GO) test -v -count=1 -timeout 5m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
 
-power: ## Disks whose power is cut, and each sync taken away in turn (PROMPTFORGE_CUTS; not part of check: see docs/architecture.md)
-	$(GO) test -count=1 -timeout 1m -tags power ./e2e/powerfs
-	PROMPTFORGE_CUTS=$${PROMPTFORGE_CUTS:-40} $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
+power: ## Disks whose power is cut, and each sync taken away in turn
+	timeout -k 10 2m $(GO) test -count=1 -timeout 1m -tags power ./e2e/powerfs
+	PROMPTFORGE_CUTS=40 timeout -k 10 11m $(GO) test -v -count=1 -timeout 10m $(CUTS) ./e2e
 
-crash-long: ## The same with 1,000 kills, 100 restarts and a million prompts
-	PROMPTFORGE_KILLS=1000 PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
+power-long: ## The same with 400 schedules (PROMPTFORGE_CUTS)
+	PROMPTFORGE_CUTS=$${PROMPTFORGE_CUTS:-400} timeout -k 10 61m $(GO) test -v -count=1 -timeout 60m $(CUTS) ./e2e
+
+crash-long: ## The same with 1,000 kills (PROMPTFORGE_KILLS), 100 restarts and a million prompts
+	PROMPTFORGE_KILLS=$${PROMPTFORGE_KILLS:-1000} PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
 
 bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
 	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate -doc docs/rate.md
@@ -63,18 +68,24 @@ sdk: install ## The Python and TypeScript packages, into bin/sdk
 	tools/sdk-python.sh
 	tools/sdk-typescript.sh
 
-storms: ## A thousand seeds of ten virtual minutes each (PROMPTFORGE_STORMS)
-	PROMPTFORGE_STORMS=$${PROMPTFORGE_STORMS:-1000} $(GO) test -v -count=1 -timeout 60m -run 'TestStorms$$' ./dispatcher
+storms: ## A thousand seeds of ten virtual minutes each
+	PROMPTFORGE_STORMS=1000 $(GO) test -v -count=1 -timeout 10m -run 'TestStorms$$' ./dispatcher
 
-failpoints: ## The program fails at every point in every way, and the disk is full at every write (PROMPTFORGE_CELLS, PROMPTFORGE_FULL)
-	$(GO) test -count=1 -tags failpoint ./internal/failpoint
-	$(GO) test -v -count=1 -timeout 15m -tags failpoint -run 'TestFailpoints|TestDiskFull' ./e2e
+storms-long: ## Fifty thousand, or as many as an hour allows (PROMPTFORGE_STORMS, PROMPTFORGE_STORMS_FOR, PROMPTFORGE_SEED the first)
+	PROMPTFORGE_STORMS=$${PROMPTFORGE_STORMS:-50000} PROMPTFORGE_STORMS_FOR=$${PROMPTFORGE_STORMS_FOR:-1h} $(GO) test -v -count=1 -timeout 0 -run 'TestStorms$$' ./dispatcher
+
+failpoints: ## The program fails at every point in every way, and the disk is full at every write
+	$(GO) test -count=1 -timeout 1m -tags failpoint ./internal/failpoint
+	PROMPTFORGE_CELLS=1 PROMPTFORGE_FULL=20 $(GO) test -v -count=1 -timeout 15m -tags failpoint -run 'TestFailpoints|TestDiskFull' ./e2e
+
+failpoints-long: ## The same ten times, and 200 full disks (PROMPTFORGE_CELLS, PROMPTFORGE_FULL)
+	PROMPTFORGE_CELLS=$${PROMPTFORGE_CELLS:-10} PROMPTFORGE_FULL=$${PROMPTFORGE_FULL:-200} $(GO) test -v -count=1 -timeout 0 -tags failpoint -run 'TestFailpoints|TestDiskFull' ./e2e
 
 sdk-conformance: ## The simulator and the dialects against the providers' official SDKs
 	cd sdktest && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 	cd sdktest && $(GO) tool -modfile=../lint/go.mod golangci-lint run ./...
 
-check: test storms crash failpoints bench-live lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
+check: install test storms crash failpoints power bench-live lint proto generated breaking outside sdk-conformance fuzz ## Everything that CI checks
 
 lint: vet arrows ## Lint and format of the Go code
 	$(LINT) run ./...

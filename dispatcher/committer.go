@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -174,7 +175,7 @@ func (b *batch) record() storage.Record {
 	a := b.run.account
 	b.reserve = a.reserve.Load()
 	return storage.Record{
-		ID: b.run.id, Outcomes: b.outcomes, SentThrough: b.reserve,
+		ID: b.run.id, Batch: rand.Uint64(), Outcomes: b.outcomes, SentThrough: b.reserve,
 		Requests: a.requests.Swap(0), GivenUp: a.givenUp.Swap(0), Pace: a.pace.Swap(nil),
 	}
 }

@@ -358,4 +358,12 @@ func TestDispatcherGivesUpWhatOutlastsTheDrain(t *testing.T) {
 	if err != nil || j.PossiblyRepaid != 1 || j.Status != job.Processing {
 		t.Errorf("%s, %d possibly repaid, %v", j.Status, j.PossiblyRepaid, err)
 	}
+
+	// The next holder sends it again, and does not count it a second time.
+	b.start(func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
+	b.wait(id, func(j *job.Job) bool { return j.RequestsSent == 22 })
+	if j, err = b.store.Job(context.Background(), "a", id); err != nil || j.PossiblyRepaid != 1 {
+		t.Errorf("%d possibly repaid after the next start, want 1 still (%v)", j.PossiblyRepaid, err)
+	}
+	b.end()
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
@@ -74,12 +75,12 @@ func (k *keyring) refused(now time.Time, i int) (others, anew bool) {
 		c.next = now.Add(refusalProbes[min(c.refusals-1, len(refusalProbes)-1)])
 	}
 	c.aside, c.trying = true, false
-	for j := range k.keys {
-		if !k.keys[j].aside {
-			return true, anew
-		}
-	}
-	return false, anew
+	return k.working(), anew
+}
+
+// working tells whether a credential works as far as is known.
+func (k *keyring) working() bool {
+	return slices.ContainsFunc(k.keys, func(c credential) bool { return !c.aside })
 }
 
 // untold hears that a request told nothing of its credential.

@@ -216,4 +216,7 @@ func (l *lane) end() {
 func (l *lane) abandoned(it *item) {
 	l.landed(it)
 	it.run.account.givenUp.Add(1)
+	// It stays open: a job that has nothing else left is given back, not
+	// finished.
+	it.run.retry.add(it)
 }

@@ -27,7 +27,7 @@ type LaneState struct {
 // CredentialState is one credential of a lane's quota group.
 type CredentialState struct {
 	Name  string // of the variable or file that holds it; empty where none is wanted
-	Aside bool   // it was refused, and is tried again now and then
+	Aside bool   // it was refused while another works, and is tried again now and then
 }
 
 // Lanes lists the lanes that are at work or held, by name.
@@ -113,8 +113,10 @@ func (r *laneRunner) state(now time.Time) LaneState {
 			s.NextProbe = h.next
 		}
 	}
+	// Where none works the hold says why: it may be the address or the model.
+	working := l.keys.working()
 	for i, e := range r.group {
-		s.Credentials = append(s.Credentials, CredentialState{Name: e.KeyName, Aside: l.keys.keys[i].aside})
+		s.Credentials = append(s.Credentials, CredentialState{Name: e.KeyName, Aside: working && l.keys.keys[i].aside})
 	}
 	return s
 }

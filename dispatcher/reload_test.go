@@ -240,6 +240,10 @@ func TestDispatcherReloadsACredential(t *testing.T) {
 	if !strings.Contains(j.Pace.HoldReason, "set K to a valid key") {
 		t.Errorf("held for %q", j.Pace.HoldReason)
 	}
+	lanes, err := b.d.Lanes(context.Background())
+	if err != nil || len(lanes) != 1 || lanes[0].Hold != "refused" || len(lanes[0].Credentials) != 1 || lanes[0].Credentials[0].Aside {
+		t.Errorf("nothing is put aside where nothing else works: lanes %+v, %v", lanes, err)
+	}
 	b.environ = map[string]string{"K": "new"}
 	begun := time.Now()
 	b.d.Reload(b.settings())

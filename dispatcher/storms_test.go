@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func jsonUnmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
@@ -26,35 +27,60 @@ func weather10(seed uint64) *tempest {
 	return s
 }
 
+// storms adds up what seeds saw.
+type storms struct {
+	begin                        time.Time
+	seeds, crashes, sent, failed atomic.Int64
+}
+
+func (s *storms) String() string {
+	return fmt.Sprintf("%d seeds of %s each: %d crashes, %d requests, %d failed, in %s",
+		s.seeds.Load(), stormLength, s.crashes.Load(), s.sent.Load(), s.failed.Load(), time.Since(s.begin).Round(time.Second))
+}
+
 // TestStorms: over any weather, stalls of the store, a full disk and crashes,
 // every line of a job has one outcome, none is sent for which there is one, and
 // each request is the first, or one that an answer or a crash asked for.
-// PROMPTFORGE_STORMS says how many seeds, PROMPTFORGE_SEED the first of them.
+// PROMPTFORGE_STORMS says how many seeds, PROMPTFORGE_SEED the first of them,
+// and PROMPTFORGE_STORMS_FOR after how long none is begun any more.
 func TestStorms(t *testing.T) {
-	n, first := 200, 1 // make storms plays a thousand
+	n, first := int64(200), int64(1) // make storms plays a thousand
 	if v := os.Getenv("PROMPTFORGE_STORMS"); v != "" {
 		fmt.Sscan(v, &n)
 	}
 	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
 		fmt.Sscan(v, &first)
 	}
-	var next, crashes, sent atomic.Int64
-	next.Store(int64(first))
+	sum := &storms{begin: time.Now()}
+	over := func() bool { return false }
+	if v := os.Getenv("PROMPTFORGE_STORMS_FOR"); v != "" {
+		most, err := time.ParseDuration(v)
+		if err != nil {
+			t.Fatalf("PROMPTFORGE_STORMS_FOR: %v", err)
+		}
+		over = func() bool { return time.Since(sum.begin) > most }
+	}
+	var next atomic.Int64
+	next.Store(first)
 	var players sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		players.Go(func() {
-			for seed := next.Add(1) - 1; seed < int64(first+n); seed = next.Add(1) - 1 {
+			for seed := next.Add(1) - 1; seed < first+n && !over(); seed = next.Add(1) - 1 {
 				s := weather10(uint64(seed))
-				crashes.Add(int64(s.crashes))
-				sent.Add(int64(s.sent))
+				sum.crashes.Add(int64(s.crashes))
+				sum.sent.Add(int64(s.sent))
 				if len(s.faults) > 0 {
+					sum.failed.Add(1)
 					report(t, uint64(seed), s)
+				}
+				if done := sum.seeds.Add(1); done%1000 == 0 && done < n {
+					t.Log("so far ", sum)
 				}
 			}
 		})
 	}
 	players.Wait()
-	t.Logf("%d seeds, %d crashes, %d requests", n, crashes.Load(), sent.Load())
+	t.Logf("from seed %d: %s", first, sum)
 }
 
 // report writes the log of a run that failed where it can be played again.

@@ -61,6 +61,10 @@ type stormLine struct {
 	of      *stormJob
 	sends   int
 	excused int // answers that asked for another try, and crashes that lost one
+	// asked is how many of the answers of this life asked for another try. One of
+	// them may be the outcome after all, when what others got tells that it was the
+	// prompt's fault.
+	asked   int
 	flying  bool
 	handed  bool // to the committer
 	durable bool
@@ -207,7 +211,7 @@ func (s *tempest) crash() {
 				s.fault("line %d was sent, and the store knew only of lines up to %d", line, l.of.sentThrough)
 			}
 		}
-		l.flying, l.handed, l.spent = false, false, 0
+		l.flying, l.handed, l.spent, l.asked = false, false, 0, 0
 	}
 	s.pending, s.waits = nil, false
 	s.ever(s.now+s.within(5*time.Second), func() { s.begin(s.rng.Uint64()) })
@@ -315,6 +319,7 @@ func (s *tempest) send(line int64) {
 			}
 		}
 		l.excused++
+		l.asked++
 	})
 }
 
@@ -336,6 +341,10 @@ func (s *tempest) record(j *stormJob, o *job.Outcome) {
 	l := s.byLine[o.Line]
 	if l.durable || l.handed {
 		s.fault("line %d gets a second outcome", o.Line)
+	}
+	if l.sends == l.excused && l.asked > 0 {
+		l.excused--
+		l.asked--
 	}
 	l.handed = true
 	s.commit(stormCommit{job: j, outcome: o})

@@ -80,9 +80,10 @@ type cell struct {
 func (c cell) String() string { return fmt.Sprintf("%s=%s@%d", c.name, c.action, c.visit) }
 
 const (
-	stall = 300 * time.Millisecond // 5 s, shortened: nothing here waits that long by a clock of its own
+	stall = 5 * time.Second
 	// patience is how long a server with an error in it may take before it is
 	// started again: a write that failed leaves a store that takes nothing more.
+	// One that stalled has as long from when it goes on.
 	patience = 1500 * time.Millisecond
 	tries    = 8 // crowds that may pass a point by
 )
@@ -94,20 +95,30 @@ var errNotReached = errors.New("the point was never reached")
 // N times.
 func TestFailpoints(t *testing.T) {
 	begin := time.Now()
-	sum := &tally{}
+	rounds := count("PROMPTFORGE_CELLS", 1)
+	actions := []string{"crash", "error", "enospc", "stall"}
+	sum, done := &tally{schedules: rounds * len(points) * len(actions)}, 0
 	cells := make(chan cell)
 	var players sync.WaitGroup
 	for range 4 * runtime.GOMAXPROCS(0) { // they mostly wait
 		players.Go(func() {
 			for c := range cells {
-				playCell(t, c, sum)
+				began := time.Now()
+				ok := playCell(t, c, sum)
+				sum.Lock()
+				done++
+				nth := done
+				if !ok {
+					sum.failed++
+				}
+				sum.Unlock()
+				t.Logf("%d of %d: %s took %s", nth, sum.schedules, c, time.Since(began).Round(time.Millisecond))
 			}
 		})
 	}
-	for range count("PROMPTFORGE_CELLS", 1) {
+	for range rounds {
 		for _, p := range points {
-			for _, action := range []string{"crash", "error", "enospc", "stall"} {
-				sum.schedules++
+			for _, action := range actions {
 				cells <- cell{p, action, 1 + rand.IntN(p.early)}
 			}
 		}
@@ -118,7 +129,7 @@ func TestFailpoints(t *testing.T) {
 }
 
 // playCell tries crowds until one reaches the point.
-func playCell(t *testing.T, c cell, sum *tally) {
+func playCell(t *testing.T, c cell, sum *tally) (ok bool) {
 	first := rand.Uint64N(1_000_000_000)
 	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
 		fmt.Sscan(v, &first)
@@ -131,11 +142,12 @@ func playCell(t *testing.T, c cell, sum *tally) {
 			if err != nil {
 				t.Errorf("%s, seed %d: %v", c, seed, err)
 			}
-			return
+			return err == nil
 		}
 		c.visit = max(1, c.visit/2)
 	}
 	t.Errorf("%s: %v", c, err)
+	return false
 }
 
 // failSchedule plays one cell: a crowd at work, a server that fails once, and
@@ -190,6 +202,9 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 	if fired && c.lost && (c.action == "error" || c.action == "enospc") {
 		s.crowd.History.Broke(1)
 	}
+	if c.name == "permit" {
+		s.crowd.History.Unsent(1)
+	}
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -217,7 +232,10 @@ func failSchedule(seed uint64, c cell, dir string, sum *tally) error {
 func (s *stage) play(ctx context.Context, c cell, reached func() bool, done <-chan struct{}) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	half := s.crowd.Prompts() / 2
+	half, mend := s.crowd.Prompts()/2, patience
+	if c.action == "stall" {
+		mend += stall
+	}
 	var failed time.Time
 	for {
 		select {
@@ -235,7 +253,7 @@ func (s *stage) play(ctx context.Context, c cell, reached func() bool, done <-ch
 			failed = time.Now()
 		}
 		switch {
-		case !failed.IsZero() && time.Since(failed) > patience:
+		case !failed.IsZero() && time.Since(failed) > mend:
 			s.now.kill()
 			return
 		case c.stop && s.provider.Requests() > half:

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,12 +24,14 @@ type stageError struct{ cause error }
 func (e *stageError) Error() string { return "the stage broke: " + e.cause.Error() }
 func (e *stageError) Unwrap() error { return e.cause }
 
+// The test's own binary also is the process that serves a disk.
+func init() { powerfs.ServeIfAsked() }
+
 // powered is a stage whose disk can lose its power.
 type powered struct {
 	*stage
 	dir   string // where the disk is mounted
-	disk  *powerfs.Disk
-	mount *powerfs.Mount
+	disk  *powerfs.Drive
 	cuts  int
 	armed atomic.Pointer[trigger]
 }
@@ -58,37 +61,28 @@ func newPowered(b build, seed uint64, dir string) (*powered, error) {
 	}
 	s.program = b.program
 	s.env = append(s.env, b.env...)
-	p := &powered{stage: s, dir: mountpoint, disk: powerfs.New()}
-	if err := p.plugIn(); err != nil {
+	disk, err := powerfs.Start(mountpoint)
+	if err != nil {
 		s.close()
-		return nil, err
+		return nil, &stageError{err}
 	}
-	return p, nil
-}
-
-func (p *powered) plugIn() (err error) {
-	if p.mount, err = p.disk.MountAt(p.dir); err != nil {
-		return &stageError{err}
-	}
-	return nil
+	return &powered{stage: s, dir: mountpoint, disk: disk}, nil
 }
 
 // powerOff cuts the power, unless that has happened, ends the program that runs
 // on it, nil for none, and mounts what survived.
 func (p *powered) powerOff(l *life) error {
-	p.disk.Cut()
-	if l != nil {
-		l.cmd.Process.Signal(syscall.SIGKILL)
-		p.disk.Release()
-		<-l.dead
-	}
-	if err := p.mount.Unmount(); err != nil {
+	if err := p.disk.Cut(); err != nil {
 		return &stageError{err}
 	}
+	if l != nil {
+		if err := p.bury(l); err != nil {
+			return err
+		}
+	}
 	p.cuts++
-	p.disk = p.disk.Survive(p.seed + uint64(p.cuts)<<32)
-	if err := p.plugIn(); err != nil {
-		return err
+	if err := p.disk.Replace(p.seed + uint64(p.cuts)<<32); err != nil {
+		return &stageError{err}
 	}
 	p.armed.Store(nil)
 	if l == nil {
@@ -97,16 +91,39 @@ func (p *powered) powerOff(l *life) error {
 	return p.died(l)
 }
 
-func (p *powered) unplug() {
+// burialLimit is how long a program that was killed may take to be dead.
+const burialLimit = 30 * time.Second
+
+// bury ends a program whose calls to the disk hang.
+func (p *powered) bury(l *life) error {
+	l.cmd.Process.Signal(syscall.SIGKILL)
+	if err := p.disk.Release(); err != nil { // it is aborted, so they fail too
+		<-l.dead
+		return &stageError{err}
+	}
+	limit := time.NewTimer(burialLimit)
+	defer limit.Stop()
+	select {
+	case <-l.dead:
+		return nil
+	case <-limit.C:
+		err := p.disk.Abort(fmt.Sprintf("a program that was killed was not dead after %s", burialLimit))
+		<-l.dead
+		return &stageError{err}
+	}
+}
+
+// unplug ends what is left. A disk that hung fails the schedule.
+func (p *powered) unplug(result *error) {
+	var err error
 	if p.now != nil {
-		p.now.cmd.Process.Signal(syscall.SIGKILL)
-		p.disk.Release()
-		<-p.now.dead
+		err = p.bury(p.now)
 	}
 	p.close()
-	if err := p.mount.Unmount(); err != nil {
-		fmt.Fprintln(os.Stderr, "unmount:", err)
+	if closed := p.disk.Close(); closed != nil {
+		err = &stageError{closed}
 	}
+	*result = errors.Join(*result, err)
 }
 
 // command runs one of the binary's commands on the disk, which may lose its
@@ -116,10 +133,14 @@ func (p *powered) command(args ...string) (cut bool, out string, err error) {
 	if err != nil {
 		return false, "", &stageError{err}
 	}
+	limit := time.NewTimer(scheduleLimit)
+	defer limit.Stop()
 	select {
 	case <-l.dead:
 	case <-p.disk.Gone():
 		return true, "", p.powerOff(l)
+	case <-limit.C:
+		return false, "", errors.Join(fmt.Errorf("%s did not end within %s: %w", args[0], scheduleLimit, context.DeadlineExceeded), p.bury(l))
 	}
 	if code := l.cmd.ProcessState.ExitCode(); code != 0 {
 		return false, "", fmt.Errorf("%s ended with %d: %s", args[0], code, l.log.String())
@@ -127,27 +148,31 @@ func (p *powered) command(args ...string) (cut bool, out string, err error) {
 	return false, l.out.String(), nil
 }
 
-// atStep cuts the power at the n-th step of any kind, of at most so many.
-func (p *powered) atStep(most int) {
-	n, done := 1+p.random.IntN(most), p.random.IntN(2) == 0
-	p.disk.CutAt(func(s powerfs.Step) bool { return s.N == n && s.Done == done })
+// cutAt sets where the power is cut next. A disk that does not take it says so
+// at the next call that is checked.
+func (p *powered) cutAt(rule powerfs.Rule) { _ = p.disk.CutAt(rule) }
+
+// stay takes back where the power was to be cut, and tells whether that came
+// first.
+func (p *powered) stay() (cut bool) {
+	p.cutAt(powerfs.Rule{})
+	select {
+	case <-p.disk.Gone():
+		return true
+	default:
+		return false
+	}
 }
 
-// atKind cuts it at the n-th step of one kind.
-func (p *powered) atKind(kind string, n int, done bool) {
-	p.disk.CutAt(func(s powerfs.Step) bool {
-		if s.Kind == kind && s.Done == done {
-			n--
-		}
-		return n == 0
-	})
+// atStep cuts the power at the n-th step of any kind, of at most so many.
+func (p *powered) atStep(most int) {
+	p.cutAt(powerfs.Rule{N: 1 + p.random.IntN(most), Done: p.random.IntN(2) == 0})
 }
 
 // arm draws when the power is cut next. What never comes is cut when the crowd
 // is done.
-func (p *powered) arm(ctx context.Context) {
+func (p *powered) arm() {
 	r := p.random
-	p.disk.CutAt(nil)
 	switch r.IntN(6) {
 	case 0, 1: // right after somebody was told something
 		t := &trigger{kind: []string{"init", "upload", "upload", "status", "outcome", "outcome", "cancel", "delete"}[r.IntN(8)]}
@@ -160,9 +185,10 @@ func (p *powered) arm(ctx context.Context) {
 	case 2:
 		p.atStep(600)
 	case 3:
-		p.atKind([]string{"link", "mkdir", "create", "unlink", "fsyncdir"}[r.IntN(5)], 1+r.IntN(5), r.IntN(2) == 0)
+		kind := []string{"link", "mkdir", "create", "unlink", "fsyncdir"}[r.IntN(5)]
+		p.cutAt(powerfs.Rule{Kind: kind, N: 1 + r.IntN(5), Done: r.IntN(2) == 0})
 	case 4:
-		p.atKind("fsync", 1+r.IntN(100), r.IntN(2) == 0)
+		p.cutAt(powerfs.Rule{Kind: "fsync", N: 1 + r.IntN(100), Done: r.IntN(2) == 0})
 	case 5: // when the crowd is done
 	}
 }
@@ -170,18 +196,18 @@ func (p *powered) arm(ctx context.Context) {
 // acked cuts the power after the acknowledgement that it waits for.
 func (p *powered) acked(kind string) {
 	if t := p.armed.Load(); t != nil && t.kind == kind && t.left.Add(-1) == 0 {
-		p.disk.Cut()
+		_ = p.disk.Cut() // else powerOff says why not
 	}
 }
 
 // serve plays one seed: a crowd at work, a server, and 1 to 3 cuts; now
 // and then one before anybody has a key, and the operator's compact in between.
-func (b build) serve(seed uint64, dir string, sum *tally) error {
+func (b build) serve(seed uint64, dir string, sum *tally) (err error) {
 	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
-	defer p.unplug()
+	defer p.unplug(&err)
 	ctx, stop := context.WithTimeout(context.Background(), scheduleLimit)
 	defer stop()
 	if err := p.cradle(ctx); err != nil {
@@ -197,7 +223,7 @@ func (b build) serve(seed uint64, dir string, sum *tally) error {
 		}
 	}
 	worked, done := make(chan error, 1), make(chan struct{})
-	p.arm(ctx)
+	p.arm()
 	go func() {
 		worked <- p.crowd.Work(ctx)
 		close(done)
@@ -212,7 +238,7 @@ func (b build) serve(seed uint64, dir string, sum *tally) error {
 		if err := p.again(ctx); err != nil {
 			return err
 		}
-		p.arm(ctx)
+		p.arm()
 	}
 	select {
 	case <-p.disk.Gone():
@@ -244,6 +270,8 @@ func (p *powered) cradle(ctx context.Context) error {
 	case <-p.now.listening:
 	case <-p.now.dead:
 	case <-p.disk.Gone():
+	}
+	if p.stay() { // it may listen and be cut right after
 		if err := p.powerOff(p.now); err != nil {
 			return err
 		}
@@ -251,7 +279,6 @@ func (p *powered) cradle(ctx context.Context) error {
 			return &stageError{err}
 		}
 	}
-	p.disk.CutAt(nil)
 	return p.now.up(ctx)
 }
 
@@ -268,7 +295,7 @@ func (p *powered) again(ctx context.Context) error {
 		if _, _, err := p.command("compact", "--data-dir", p.data); err != nil {
 			return err
 		}
-		p.disk.CutAt(nil)
+		p.cutAt(powerfs.Rule{})
 	}
 	if err := p.start(); err != nil {
 		return &stageError{err}
@@ -282,7 +309,7 @@ func (p *powered) checkDisk(ctx context.Context) error {
 	if err != nil {
 		return &stageError{err}
 	}
-	if err := p.disk.Survive(p.seed).Export(out); err != nil {
+	if err := p.disk.ExportSurvivor(out, p.seed); err != nil {
 		return &stageError{err}
 	}
 	return judge.CheckFolder(ctx, filepath.Join(out, "srv", "promptforge"))

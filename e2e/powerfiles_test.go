@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/promptforge/promptforge/e2e/judge"
+	"github.com/promptforge/promptforge/e2e/powerfs"
 	"github.com/promptforge/promptforge/e2e/witness"
 )
 
@@ -31,7 +31,7 @@ func (p *powered) tryUntilWhole(steps int, args ...string) error {
 			break
 		}
 	}
-	p.disk.CutAt(nil)
+	p.cutAt(powerfs.Rule{})
 	if _, _, err := p.command(args...); err != nil {
 		return err
 	}
@@ -81,12 +81,12 @@ func (b build) all(seed uint64, dir string, sum *tally) error {
 
 // run plays one seed of the command without a server: it is cut, run again, and
 // what it says is there survives a cut. Run once more it sends nothing.
-func (b build) run(seed uint64, dir string, sum *tally) error {
+func (b build) run(seed uint64, dir string, sum *tally) (err error) {
 	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
-	defer p.unplug()
+	defer p.unplug(&err)
 	file, body := witness.DrawFile(p.random, fmt.Sprintf("%x run", seed), 20+p.random.IntN(100))
 	input := filepath.Join(dir, "prompts.jsonl")
 	if err := os.WriteFile(input, []byte(body), 0o600); err != nil {
@@ -133,12 +133,12 @@ func (b build) run(seed uint64, dir string, sum *tally) error {
 
 // download plays one seed of the command that fetches answers from a server,
 // which itself stands on a disk that has power.
-func (b build) download(seed uint64, dir string, sum *tally) error {
+func (b build) download(seed uint64, dir string, sum *tally) (err error) {
 	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
-	defer p.unplug()
+	defer p.unplug(&err)
 	p.data = filepath.Join(dir, "data")
 	ctx, stop := context.WithTimeout(context.Background(), scheduleLimit)
 	defer stop()
@@ -149,7 +149,7 @@ func (b build) download(seed uint64, dir string, sum *tally) error {
 	if err := server.up(ctx); err != nil {
 		return &stageError{err}
 	}
-	key, err := p.key("tester")
+	key, err := p.key(ctx, "tester")
 	if err != nil {
 		return &stageError{err}
 	}
@@ -180,12 +180,12 @@ func (b build) download(seed uint64, dir string, sum *tally) error {
 // found plays one seed of a server that is killed between writing a
 // transaction and syncing it, found again with it, and then loses its power: a
 // killed process's writes can be read by the next one, and are not durable.
-func (b build) found(seed uint64, dir string, sum *tally) error {
+func (b build) found(seed uint64, dir string, sum *tally) (err error) {
 	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
-	defer p.unplug()
+	defer p.unplug(&err)
 	ctx, stop := context.WithTimeout(context.Background(), scheduleLimit)
 	defer stop()
 	if err := p.start(); err != nil {
@@ -195,7 +195,7 @@ func (b build) found(seed uint64, dir string, sum *tally) error {
 		return err
 	}
 	// The second sync of a transaction comes after its meta page.
-	p.atKind("fsync", 2, false)
+	p.cutAt(powerfs.Rule{Kind: "fsync", N: 2})
 	worked := make(chan error, 1)
 	t := &trigger{kind: "init"}
 	t.left.Store(1)
@@ -203,13 +203,15 @@ func (b build) found(seed uint64, dir string, sum *tally) error {
 	p.crowd.OnAck(p.acked)
 	go func() { worked <- p.crowd.Work(ctx) }()
 	<-p.disk.Gone()
-	p.now.cmd.Process.Signal(syscall.SIGKILL)
-	p.disk.Release()
-	<-p.now.dead
+	if err := p.bury(p.now); err != nil {
+		return err
+	}
 	if err := p.died(p.now); err != nil {
 		return err
 	}
-	p.disk.Resume()
+	if err := p.disk.Resume(); err != nil {
+		return &stageError{err}
+	}
 	if err := p.start(); err != nil {
 		return &stageError{err}
 	}
@@ -234,12 +236,12 @@ func (b build) found(seed uint64, dir string, sum *tally) error {
 // compact plays one seed of an operator who stops the server, compacts its
 // store and starts it again: the power is cut right after the one or soon after
 // the other.
-func (b build) compact(seed uint64, dir string, sum *tally) error {
+func (b build) compact(seed uint64, dir string, sum *tally) (err error) {
 	p, err := newPowered(b, seed, dir)
 	if err != nil {
 		return err
 	}
-	defer p.unplug()
+	defer p.unplug(&err)
 	ctx, stop := context.WithTimeout(context.Background(), scheduleLimit)
 	defer stop()
 	if err := p.start(); err != nil {
@@ -260,8 +262,8 @@ func (b build) compact(seed uint64, dir string, sum *tally) error {
 	go func() { worked <- p.crowd.Work(ctx) }()
 	select {
 	case <-enough:
-	case <-ctx.Done():
-		return &stageError{errors.New("nobody was told anything")}
+	case err := <-worked: // there was little to do
+		worked <- err
 	}
 	if err := p.now.stop(); err != nil {
 		return err
@@ -286,11 +288,10 @@ func (b build) compact(seed uint64, dir string, sum *tally) error {
 		return err
 	}
 	p.armed.Store(t)
-	var workErr error
 	select {
 	case <-p.disk.Gone():
-	case workErr = <-worked: // the rest was done before
-		worked <- workErr
+	case err := <-worked: // the rest was done before
+		worked <- err
 	}
 	if err := p.again(ctx); err != nil {
 		return err

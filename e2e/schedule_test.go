@@ -141,7 +141,7 @@ func (s *stage) invite(ctx context.Context, sizes witness.Sizes) error {
 	s.flags = append(s.flags, "--http-addr", strings.TrimPrefix(s.now.url, "http://"), "--grpc-addr", s.now.grpc)
 	var keys []string
 	for _, name := range witness.Names(sizes.Clients) {
-		key, err := s.key(name)
+		key, err := s.key(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -160,8 +160,8 @@ func (s *stage) start() (err error) {
 }
 
 // key makes a client's key through the server that runs.
-func (s *stage) key(client string) (string, error) {
-	cmd := exec.Command(s.program, "keys", "create", client, "--data-dir", s.data)
+func (s *stage) key(ctx context.Context, client string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.program, "keys", "create", client, "--data-dir", s.data)
 	cmd.Env = append(os.Environ(), s.env...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -326,7 +326,7 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 	if v := os.Getenv("PROMPTFORGE_SEED"); v != "" {
 		fmt.Sscan(v, &first)
 	}
-	sum := &tally{schedules: n}
+	sum, done := &tally{schedules: n}, 0
 	seeds := make(chan uint64)
 	var players sync.WaitGroup
 	for range 2 * runtime.GOMAXPROCS(0) {
@@ -340,9 +340,11 @@ func schedules(t *testing.T, n int, play func(seed uint64, dir string, sum *tall
 					sum.failed++
 					sum.Unlock()
 				}
-				if testing.Verbose() {
-					t.Logf("seed %d took %s", seed, time.Since(begin).Round(time.Millisecond))
-				}
+				sum.Lock()
+				done++
+				nth := done
+				sum.Unlock()
+				t.Logf("%d of %d: seed %d took %s", nth, n, seed, time.Since(begin).Round(time.Millisecond))
 				os.RemoveAll(dir)
 			}
 		})

@@ -1,6 +1,10 @@
 package job
 
-import "time"
+import (
+	"net/url"
+	"strings"
+	"time"
+)
 
 // DeliveryState is how far a job's webhook is.
 type DeliveryState string
@@ -29,4 +33,14 @@ func (j *Job) Settle(at time.Time) {
 	if j.WebhookURL != "" && !j.Deleted {
 		j.Delivery = Delivery{State: DeliveryOwed, Due: at}
 	}
+}
+
+// WebhookHost is the host and port of the receiver of the job's webhook, by
+// which receivers are told apart; empty if it has none.
+func (j *Job) WebhookHost() string {
+	u, err := url.Parse(j.WebhookURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
 }

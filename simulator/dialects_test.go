@@ -190,7 +190,7 @@ func TestClassesOfAllDialects(t *testing.T) {
 		{"402", [4]want{{402, "Insufficient credits"}, {402, "billing_error"}, {402, "FAILED_PRECONDITION"}, {402, "Payment required"}}},
 		{"spend_limit", [4]want{{429, "organization_spend_limit_exceeded"}, {429, "enforced_spend_limit_reached"}, {429, "monthly spending cap"}, {403, "usage limit reached"}}},
 		{"day_quota", [4]want{{429, "requests per day (RPD)"}, {429, "daily rate limit"}, {429, "PerDay"}, {429, "per day"}}},
-		{"429", [4]want{{429, "rate_limit_exceeded"}, {429, "rate_limit_error"}, {429, "PerMinute"}, {429, "rate_limited"}}},
+		{"429", [4]want{{429, "rate_limit_exceeded"}, {429, "rate_limit_error"}, {429, "retryDelay"}, {429, "rate_limited"}}},
 		{"429_silent", [4]want{{429, "rate_limit_exceeded"}, {429, "rate_limit_error"}, {429, "Resource has been exhausted"}, {429, "rate_limited"}}},
 		{"408", [4]want{{408, "error"}, {408, "timeout_error"}, {408, "DEADLINE_EXCEEDED"}, {408, "error"}}},
 		{"409", [4]want{{409, "error"}, {409, "error"}, {409, "ABORTED"}, {409, "error"}}},
@@ -267,6 +267,15 @@ func TestRetryAfterOfAllDialects(t *testing.T) {
 	got := s.say(&talks[2], "a")
 	if delay, _ := got.at(t, "error.details.2.retryDelay").(string); !strings.HasSuffix(delay, "s") || delay < "5" {
 		t.Errorf("retryDelay %q: %s", delay, got.body)
+	}
+	// A quota is named where it is reached, and nowhere else: a number would be
+	// believed.
+	if value, _ := got.at(t, "error.details.1.violations.0.quotaValue").(string); value != "1" {
+		t.Errorf("quotaValue %q: %s", value, got.body)
+	}
+	free := start(t, Config{Headers: true})
+	if ordered := free.say(&talks[2], "[[simulate:429]]"); ordered.status != 429 || strings.Contains(ordered.body, "quotaValue") {
+		t.Errorf("an order names a quota: %d %s", ordered.status, ordered.body)
 	}
 }
 

@@ -107,18 +107,19 @@ func (f *failure) gemini() geminiError {
 
 // geminiRate names the quota of a minute that was reached. Google knows no
 // limit of requests at once; one who is refused for that hears no more than
-// that something is exhausted, as from a shared pool.
+// that something is exhausted, as from a shared pool. So does one whose refusal
+// was ordered: where no limit was reached, a number would be a lie that its
+// reader goes by.
 func (f *failure) geminiRate() geminiError {
 	v := f.verdict
 	switch {
-	case v == nil && f.wait == 0 || v != nil && v.bound == boundConcurrency:
-		return geminiError{http.StatusTooManyRequests, geminiExhausted, "Resource has been exhausted (e.g. check quota).", nil}
-	case v != nil && (v.bound == boundTokens || v.bound == boundSize):
+	case v == nil || v.bound == boundConcurrency:
+		e := geminiError{http.StatusTooManyRequests, geminiExhausted, "Resource has been exhausted (e.g. check quota).", nil}
+		return e.retryIn(f.wait)
+	case v.bound == boundTokens || v.bound == boundSize:
 		return f.geminiQuota("generate_content_free_tier_input_token_count", "GenerateContentInputTokensPerModelPerMinute-FreeTier", v.tokens.limit)
-	case v != nil:
-		return f.geminiQuota("generate_content_free_tier_requests", "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", v.requests.limit)
 	}
-	return f.geminiQuota("generate_content_free_tier_requests", "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", 15)
+	return f.geminiQuota("generate_content_free_tier_requests", "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", v.requests.limit)
 }
 
 func (f *failure) geminiQuota(metric, id string, limit int) geminiError {
@@ -128,8 +129,13 @@ func (f *failure) geminiQuota(metric, id string, limit int) geminiError {
 		`{"@type":"type.googleapis.com/google.rpc.Help","links":[{"description":"Learn more about Gemini API quotas","url":"https://ai.google.dev/gemini-api/docs/rate-limits"}]}`,
 		fmt.Sprintf(`{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaMetric":"%s","quotaId":"%s","quotaDimensions":{"location":"global","model":%s},"quotaValue":"%d"}]}`, metric, id, model, limit),
 	}}
-	if f.wait > 0 {
-		seconds := strconv.FormatFloat(ceil(f.wait, time.Millisecond).Seconds(), 'f', -1, 64)
+	return e.retryIn(f.wait)
+}
+
+// retryIn says how long to wait, unless that is kept a secret.
+func (e geminiError) retryIn(wait time.Duration) geminiError {
+	if wait > 0 {
+		seconds := strconv.FormatFloat(ceil(wait, time.Millisecond).Seconds(), 'f', -1, 64)
 		e.message += "\nPlease retry in " + seconds + "s."
 		e.details = append(e.details, `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"`+seconds+`s"}`)
 	}

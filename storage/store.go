@@ -233,7 +233,11 @@ type Lanes interface {
 
 // Record is what a holder has to say about one job in a group commit.
 type Record struct {
-	ID          job.ID
+	ID job.ID
+	// Batch is drawn at random for each record. What comes again with the same
+	// one, since its acknowledgement was lost, is counted once: Requests and
+	// GivenUp. 0: it never comes again.
+	Batch       uint64
 	Outcomes    []*job.Outcome // in the order in which they are to be recorded
 	SentThrough int64          // no line beyond it is sent before this is durable
 	Requests    int64          // requests sent since the last Record

@@ -11,13 +11,25 @@ import (
 // to 64 bytes that Standard Webhooks asks for.
 const WebhookSecretBytes = 32
 
+// OwedHost is a receiver of webhooks, and when the first of what it is owed is
+// due.
+type OwedHost struct {
+	Host string // job.Job.WebhookHost
+	Due  time.Time
+}
+
 // Webhooks are the deliveries that settled jobs owe: a job with a webhook owes
 // it from the transaction on that settles the job, so that no crash loses one.
 type Webhooks interface {
-	// OwedDeliveries lists the jobs whose delivery is due at a time, the longest
-	// due first, at most limit of them. next is when the first of all others is
-	// due, the zero time if there is none.
-	OwedDeliveries(ctx context.Context, at time.Time, limit int) (due []*job.Job, next time.Time, err error)
+	// OwedHosts lists the receivers to which deliveries are owed, by their
+	// names. It reads no job, so that one that is down with thousands owed is
+	// passed over at no cost.
+	OwedHosts(ctx context.Context) ([]OwedHost, error)
+
+	// OwedDeliveries lists the jobs whose delivery to a host is due at a time,
+	// the longest due first, at most limit of them. next is when the first of
+	// the host's others is due, the zero time if there is none.
+	OwedDeliveries(ctx context.Context, host string, at time.Time, limit int) (due []*job.Job, next time.Time, err error)
 
 	// KeepDelivery replaces a job's delivery after an attempt. ErrNotFound for a
 	// job that is gone or deleted, or that owes nothing.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what make check runs beside Go: curl, zstd, Node and Chromium from Debian,
+# Installs what make check runs beside Go: curl, zstd, Node, Chromium and FUSE from Debian,
 # Python's packages into .venv, npm's into sdk/typescript/node_modules. Where it
 # can't, it says in one sentence what is missing.
 set -euo pipefail
@@ -9,6 +9,7 @@ missing=()
 for program in curl zstd python3 npm chromium; do
 	command -v "$program" >/dev/null || missing+=("$program")
 done
+command -v fusermount3 >/dev/null || missing+=(fuse3)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/promptforge/promptforge/simulator"
+	"github.com/promptforge/promptforge/storage"
+	"github.com/promptforge/promptforge/storage/bolt"
 )
 
 // folderBytes is all that a folder holds.
@@ -114,6 +117,35 @@ func TestFsck(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFsckOfADeletion: one that was broken off is no damage, and what it left is
+// no orphan; the next start goes on with it.
+func TestFsckOfADeletion(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(ran(t, 50), stateName)
+	store, err := bolt.Open(filepath.Join(state, "promptforge.db"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, _, err := store.ListJobs(t.Context(), storage.ListQuery{Client: "run", Limit: 1})
+	if err != nil || len(jobs) != 1 {
+		t.Fatal(jobs, err)
+	}
+	if _, err := store.Delete(t.Context(), "run", jobs[0].ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(only(t, filepath.Join(state, "files/prompts/*/*"))); err != nil {
+		t.Fatal(err)
+	}
+	got := exec(t, nil, "fsck", "--data-dir", state)
+	got.want(t, 0, "looked at 1 job")
+	if got.stdout != "" || strings.Contains(got.stderr, "belong to no job") {
+		t.Errorf("a deletion that was broken off: %s%s", got.stdout, got.stderr)
 	}
 }
 

@@ -129,7 +129,7 @@ func TestAFailedJob(t *testing.T) {
 	id := lastLine(got.stdout)
 	exec(t, c, "jobs", "watch", id, "--json").want(t, 1)
 	out := t.TempDir()
-	exec(t, c, "jobs", "results", id, "--out", out).wantSentence(t, 1, "partial")
+	exec(t, c, "jobs", "results", id, "--out", out).wantSentence(t, 1, "; --partial lists what is finished so far.")
 	exec(t, c, "jobs", "results", id, "--out", out, "--partial").want(t, 0)
 	if names := strings.Join(visible(t, out), " "); names != "errors.jsonl" {
 		t.Errorf("the folder holds %s", names)

@@ -108,7 +108,7 @@ func (c *jobsResultsCmd) list(ctx context.Context, a *api) (files []resultFile, 
 			Next   string       `json:"next_page_token"`
 		}
 		if _, err := a.call(ctx, http.MethodGet, jobPath(c.ID)+"/results", query, nil, &page); err != nil {
-			return nil, "", err
+			return nil, "", c.inFlags(err)
 		}
 		for _, f := range page.Files {
 			if !resultName.MatchString(f.Filename) {
@@ -121,6 +121,15 @@ func (c *jobsResultsCmd) list(ctx context.Context, a *api) (files []resultFile, 
 		}
 		query.Set("page_token", page.Next)
 	}
+}
+
+// inFlags says with this command's flags what the server says with its query.
+func (c *jobsResultsCmd) inFlags(err error) error {
+	var refused *apiError
+	if c.Partial || !errors.As(err, &refused) || refused.status != http.StatusConflict {
+		return err
+	}
+	return errors.New(strings.Replace(refused.detail, "?partial=true", "--partial", 1))
 }
 
 // fresh finds the URL of the i-th file again, when the first has expired.

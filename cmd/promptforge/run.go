@@ -387,7 +387,7 @@ func (r *running) report(begin time.Time, again bool) error {
 	}
 	text += ". They are in " + r.out + "."
 	if j.PossiblyRepaid > 0 {
-		text += fmt.Sprintf(" %s may have been paid for twice after a crash.", plural(j.PossiblyRepaid, "request"))
+		text += repaid(j.PossiblyRepaid)
 	}
 	fmt.Fprintln(r.p.stdout, text)
 	return nil

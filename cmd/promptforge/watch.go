@@ -220,7 +220,13 @@ func ended(j *wireJob) string {
 		text += " " + reason
 	}
 	if n := or(j.PossiblyRepaid); n > 0 {
-		text += fmt.Sprintf(" %s may have been paid for twice after a crash.", plural(n, "prompt"))
+		text += repaid(n)
 	}
 	return text
+}
+
+// repaid tells of requests whose answer nobody knows. It is a bound: a crash
+// leaves prompts in doubt that were about to be sent, too.
+func repaid(n int64) string {
+	return fmt.Sprintf(" At most %s may have been paid for twice, after a crash or a stop that gave them up.", plural(n, "request"))
 }

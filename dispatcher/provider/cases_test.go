@@ -91,7 +91,11 @@ var everyDialect = []answerCase{
 	{"a bad key without a body", 401, "", "", Fatal, "server_error"},
 	{"payment required without a body", 402, "", "", Fatal, "server_error"},
 	{"a proxy's 403", 403, "", "<html>Forbidden</html>", Fatal, "server_error"},
-	{"no such route", 404, "", "404 page not found", Terminal, "invalid_request"},
+	{"no such route", 404, "", "404 page not found", Fatal, "server_error"},
+	{"no such route in JSON", 404, "", `{"detail":"Not Found"}`, Fatal, "server_error"},
+	{"a web page's address", 405, "", "<html>405 Not Allowed</html>", Fatal, "server_error"},
+	{"a proxy without its credential", 407, "", "", Fatal, "server_error"},
+	{"422 without a body", 422, "", "", Terminal, "invalid_request"},
 	{"408", 408, "", "", Transient, "timeout"},
 	{"409", 409, "", "", Transient, "server_error"},
 	{"425", 425, "", "", Transient, "server_error"},
@@ -186,6 +190,28 @@ func TestPaths(t *testing.T) {
 		}
 		if canary, _ := e.Dialect.Canary(&e, c.model); canary != path {
 			t.Errorf("%s: the canary goes to %s", c.dialect, canary)
+		}
+	}
+}
+
+// TestFatalSentencesSayWhatToDo: an operator reads them in hold_reason and in
+// failure_reason.
+func TestFatalSentencesSayWhatToDo(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		key    string
+		want   string
+	}{
+		{404, "<html>Not Found</html>", "KEY", "openai has no such address (404); check its base URL. It said: The provider answered 404 Not Found."},
+		{404, `{"detail":"Not Found"}`, "KEY", "openai has no such address (404); check its base URL. It said: Not Found"},
+		{407, "", "KEY", "A proxy before openai wants a credential (407); check its base URL and HTTPS_PROXY."},
+		{403, "<html>", "KEY", "openai refused (403 Forbidden); check what the credential in KEY may do, and whether it serves this place."},
+		{403, `{"error":{"message":"about a prompt","code":"unsupported_country"}}`, "", "openai refused (403 Forbidden, unsupported_country); check whether it serves this place."},
+	} {
+		e := &Endpoint{Provider: "openai", Dialect: OpenAI{}, KeyName: c.key}
+		if a := e.Dialect.Answer(e, c.status, http.Header{}, []byte(c.body)); a.Class != Fatal || a.Message != c.want {
+			t.Errorf("%d %s: %s %q, want %q", c.status, c.body, a.Class, a.Message, c.want)
 		}
 	}
 }

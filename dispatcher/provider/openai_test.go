@@ -97,7 +97,7 @@ func TestOpenAIAnswerClasses(t *testing.T) {
 		{"no such model", 404, `{"error":{"message":"The model 'gpt-9' does not exist or you do not have access to it.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`, Fatal, job.CodeServerError},
 		{"no such model at vLLM", 404, `{"object":"error","message":"The model x does not exist.","type":"NotFoundError","param":null,"code":404}`, Fatal, job.CodeServerError},
 		{"no such model at Ollama", 404, `{"error":"model \"x\" not found, try pulling it first"}`, Fatal, job.CodeServerError},
-		{"no such route", 404, `404 page not found`, Terminal, job.CodeInvalidRequest},
+		{"no such route", 404, `{"error":{"message":"Invalid URL (POST /v1/v1/chat/completions)","type":"invalid_request_error","param":null,"code":null}}`, Fatal, job.CodeServerError},
 		{"too long", 400, `{"error":{"message":"This model's maximum context length is 128000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}`, Terminal, job.CodeContextLength},
 		{"a policy", 400, `{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","code":"content_filter"}}`, Terminal, job.CodeContentFiltered},
 		{"a wrong parameter", 400, `{"error":{"message":"Invalid value for 'temperature'.","type":"invalid_request_error","param":"temperature","code":null}}`, Terminal, job.CodeInvalidRequest},

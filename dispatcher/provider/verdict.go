@@ -46,6 +46,7 @@ const (
 	faultCredential
 	faultCredit
 	faultModel
+	faultAddress
 )
 
 func statusIs(want ...int) func(*refused) bool {
@@ -80,6 +81,25 @@ func says(status int, words ...string) func(*refused) bool {
 	}
 }
 
+// misdirected fits the answer of a router or a proxy: the API is not there, so
+// nobody has read the prompt. An error that the API names itself is none.
+// Source: net/http and FastAPI ("Not Found"), OpenAI ("Invalid URL (POST …)"),
+// nginx (405 for a POST to a page), Kong before Mistral ("no Route matched").
+func misdirected(r *refused) bool {
+	switch r.status {
+	case http.StatusProxyAuthRequired:
+		return true
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+	default:
+		return false
+	}
+	if strings.HasPrefix(r.message, "invalid url (") || strings.HasPrefix(r.message, "no route matched") {
+		return true
+	}
+	plain := r.message == "" || r.message == "not found" || r.message == "method not allowed"
+	return plain && len(r.names) == 0
+}
+
 // commonVerdicts end every dialect's table: what a status means where nothing
 // more is known.
 var commonVerdicts = []verdict{
@@ -90,6 +110,7 @@ var commonVerdicts = []verdict{
 	{Fatal, job.CodeServerError, faultOther, statusIs(403)},
 	// Redirects are not followed: they would take the credential elsewhere.
 	{Fatal, job.CodeServerError, faultOther, func(r *refused) bool { return r.status >= 300 && r.status < 400 }},
+	{Fatal, job.CodeServerError, faultAddress, misdirected},
 	{Terminal, job.CodeContextLength, faultOther, statusIs(413)},
 	{Transient, job.CodeTimeout, faultOther, statusIs(408, 504)},
 	{Transient, job.CodeServerError, faultOther, statusIs(409, 425)},
@@ -163,14 +184,28 @@ func fatalSentence(e *Endpoint, f fault, status int, code, message string) strin
 		return fmt.Sprintf("%s says that the account's credit or spend limit is used up (%d); add credit or raise the limit there. It said: %s", e.Provider, status, message)
 	case f == faultModel:
 		return fmt.Sprintf("%s does not offer the model (%d). It said: %s", e.Provider, status, message)
+	case status == http.StatusProxyAuthRequired:
+		return fmt.Sprintf("A proxy before %s wants a credential (407); check its base URL and HTTPS_PROXY.", e.Provider)
+	case f == faultAddress:
+		return fmt.Sprintf("%s has no such address (%d); check its base URL. It said: %s", e.Provider, status, message)
 	case status >= 300 && status < 400:
 		return fmt.Sprintf("%s redirects (%d), which is not followed; check its base URL.", e.Provider, status)
-	case status == http.StatusForbidden && plainCode.MatchString(code):
-		return fmt.Sprintf("%s refused (403 Forbidden, %s).", e.Provider, code)
 	case status == http.StatusForbidden:
 		// What a 403 says may be about one prompt, and quote it.
-		return fmt.Sprintf("%s refused (403 Forbidden).", e.Provider)
+		return forbiddenSentence(e, code)
 	default:
 		return fmt.Sprintf("%s refused (%d): %s", e.Provider, status, message)
 	}
+}
+
+func forbiddenSentence(e *Endpoint, code string) string {
+	what := "403 Forbidden"
+	if plainCode.MatchString(code) {
+		what += ", " + code
+	}
+	check := "whether it serves this place"
+	if e.KeyName != "" {
+		check = "what the credential in " + e.KeyName + " may do, and " + check
+	}
+	return fmt.Sprintf("%s refused (%s); check %s.", e.Provider, what, check)
 }

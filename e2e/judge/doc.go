@@ -12,6 +12,8 @@
 //   - a prompt was requested once, once more for each fault that was ordered for
 //     it and each refusal for the rate, and at most once more for each crash at
 //     which it was in flight; and never again after its outcome was seen;
+//   - a job that no crash befell counts exactly the requests that the provider
+//     saw;
 //   - states move only along the edges, counts never fall, times stand still;
 //   - nothing changes after the settlement;
 //   - a client has one active job at a time, and no job is forgotten;

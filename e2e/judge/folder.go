@@ -16,8 +16,9 @@ import (
 )
 
 // CheckFolder reads every file that the store of a data folder names, from its
-// beginning to its end, and returns what is missing, short or altered. No
-// server may have the folder open.
+// beginning to its end, and returns what is missing, short or altered. Files of
+// deleted jobs may be gone: they go before the record that names them. No server
+// may have the folder open.
 func CheckFolder(ctx context.Context, dir string) (err error) {
 	store, err := bolt.Open(filepath.Join(dir, "promptforge.db"), bolt.Options{})
 	if err != nil {
@@ -32,9 +33,22 @@ func CheckFolder(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	doomed, err := store.Doomed(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	leaving := map[string]bool{}
+	for _, d := range doomed {
+		for _, name := range d.Files {
+			leaving[name] = true
+		}
+	}
 	sizes := map[string]int64{}
 	for name := range named {
 		f, missing := folder.Open(ctx, name)
+		if errors.Is(missing, storage.ErrNotFound) && leaving[name] {
+			continue
+		}
 		if missing != nil {
 			err = errors.Join(err, fmt.Errorf("a file that the store names: %w", missing))
 			continue

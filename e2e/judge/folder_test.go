@@ -75,6 +75,31 @@ func TestCheckFolder(t *testing.T) {
 	}
 }
 
+// TestCheckFolderOfADeletion: one that was broken off has removed files that the
+// store still names.
+func TestCheckFolderOfADeletion(t *testing.T) {
+	dir := dataFolder(t)
+	if err := os.RemoveAll(filepath.Join(dir, "files", "parts")); err != nil {
+		t.Fatal(err)
+	}
+	if err := judge.CheckFolder(t.Context(), dir); err == nil {
+		t.Error("a part is gone, and nobody deleted its job")
+	}
+	store, err := bolt.Open(filepath.Join(dir, "promptforge.db"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Delete(t.Context(), "acme", "3f7a1c2e-4b5d-4e7f-8a9b-0c1d2e3f4a5b", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := judge.CheckFolder(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheckFolderOfNothing(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "promptforge.db"), []byte("none"), 0o600); err != nil {

@@ -20,6 +20,8 @@ type History struct {
 	lists   map[string]*listLog // by client
 	crashes int
 	broken  int64 // requests that were broken by faults of which no prompt is known
+	unsent  int64 // and those that the provider never had
+	shaken  int64 // the moment of the first crash, 0 for none
 	fresh   int64 // the moment of the last crash: what was seen before it proves nothing of now
 	faults  []error
 	more    int

@@ -160,6 +160,42 @@ func TestKeptPromises(t *testing.T) {
 	}
 }
 
+// TestRequestsSent: a job that was settled before any crash counts what the
+// provider saw, and neither more nor less.
+func TestRequestsSent(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		sent, unsent int64
+		crashed      bool // before the settlement
+		good         bool
+	}{
+		{"exact", 3, 0, false, true},
+		{"counted twice", 4, 0, false, false},
+		{"not counted", 2, 0, false, false},
+		{"broken before it left", 4, 1, false, true},
+		{"after a crash", 2, 0, true, true},
+	} {
+		h := New()
+		f := &File{Lines: []Line{{Number: 1, ID: "1", Prompt: "one", Answer: "I"}, {Number: 2, ID: "2", Prompt: "two", Answer: "II", Retries: 1}}}
+		h.Created(client, "a", "")
+		h.Sending("a", f)
+		h.Uploaded("a", f, 2)
+		h.Unsent(c.unsent)
+		counts := counted(map[string]Count{"one": {1, 0}, "two": {2, 0}})
+		if c.crashed {
+			h.Crashed(counts)
+		}
+		h.Shown(h.Now(), whole("a", "COMPLETED", fields{
+			"prompt_count": 2, "completed_count": 2, "failed_count": 0, "started_processing_at": "S",
+			"completed_at": "D", "settled_at": "E", "requests_sent": c.sent,
+		}))
+		h.checkSent(counts)
+		if err := h.Faults(); (err == nil) != c.good {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 // TestBrokenPromises doctors the tale in one place at a time: each must be
 // noticed, and by the right words.
 func TestBrokenPromises(t *testing.T) {

@@ -7,6 +7,9 @@ func (h *History) Crashed(counts Counts) {
 	defer h.mu.Unlock()
 	h.crashes++
 	h.fresh = h.tick()
+	if h.shaken == 0 {
+		h.shaken = h.fresh
+	}
 	for prompt, p := range h.prompts {
 		n := counts(prompt).Requests
 		seen := h.seen(p)
@@ -28,6 +31,14 @@ func (h *History) Broke(requests int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.broken += requests
+}
+
+// Unsent says that so many requests were counted as sent and broken by a fault in
+// the service before the provider had them.
+func (h *History) Unsent(requests int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unsent += requests
 }
 
 // seen tells whether every job that may send a prompt has given out its outcome.
@@ -95,6 +106,43 @@ func (h *History) checkRequests(counts Counts) {
 			h.fault("job %s says that %d requests were possibly paid for twice, and %d were", j.id, j.states[len(j.states)-1].PossiblyRepaid, n)
 		}
 	}
+}
+
+// checkSent compares the requests that a job says were sent for it with what the
+// provider saw. At a crash what was in flight is not counted for certain, so it
+// is only asked of jobs that were settled before the first one; and only of
+// those whose prompts nobody else may have sent.
+func (h *History) checkSent(counts Counts) {
+	for _, j := range h.order {
+		s := j.settledState()
+		if s == nil || j.file == nil || h.shaken != 0 && s.at > h.shaken {
+			continue
+		}
+		var seen int64
+		alone := true
+		for i := range j.file.Lines {
+			p := h.prompts[j.file.Lines[i].Prompt]
+			if p == nil {
+				continue // an unusable line
+			}
+			jobs, _ := h.mayHaveSent(p)
+			alone = alone && len(jobs) == 1 && jobs[0] == j
+			seen += counts(p.line.Prompt).Requests
+		}
+		if alone && (s.RequestsSent < seen || s.RequestsSent > seen+h.unsent) {
+			h.fault("job %s says that %d requests were sent, and the provider saw %d", j.id, s.RequestsSent, seen)
+		}
+	}
+}
+
+// settledState is the first state that was told of the settled job.
+func (j *jobLog) settledState() *observation {
+	for i := range j.states {
+		if j.states[i].SettledAt != nil {
+			return &j.states[i]
+		}
+	}
+	return nil
 }
 
 // mayHaveSent lists the jobs that may have sent a prompt, and counts those of

@@ -25,6 +25,7 @@ func (h *History) Verdict(counts Counts) error {
 		}
 	}
 	h.checkRequests(counts)
+	h.checkSent(counts)
 	return h.joined()
 }
 

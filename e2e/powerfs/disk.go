@@ -11,7 +11,7 @@ import (
 )
 
 // Disk is the file system. It serves one mount in its life; what survives a cut
-// is another Disk.
+// is another Disk. A [Drive] has it in a process of its own.
 type Disk struct {
 	mu    sync.Mutex
 	nodes map[uint64]*node
@@ -19,8 +19,9 @@ type Disk struct {
 	last  uint64 // node id or handle
 	dirs  map[uint64][]dirEntry
 	names []*naming // not synced, in order
-	steps int
 	rule  Rule
+	left  int    // of the rule's steps
+	calls uint64 // answered
 
 	frozen   bool
 	cut      chan struct{} // closed at the cut
@@ -62,17 +63,18 @@ type dirEntry struct {
 	node *node
 }
 
-// Step is a moment at which the power may be cut.
-type Step struct {
-	N    int    // the how manieth, from 1
-	Kind string // write, truncate, create, mkdir, link, rename, unlink, rmdir, fsync, fsyncdir
-	// Done tells that it has happened, and nobody was told; otherwise it is
-	// about to.
+// Rule says at which step the power is cut: the N-th of a kind, counted from
+// when the rule is set.
+type Rule struct {
+	// N counts from 1; 0: at none.
+	N int
+	// Kind is write, truncate, create, mkdir, link, rename, unlink, rmdir,
+	// fsync or fsyncdir; empty: any of them.
+	Kind string
+	// Done cuts when the step has happened and nobody was told, instead of when
+	// it is about to.
 	Done bool
 }
-
-// Rule says at which step the power is cut.
-type Rule func(Step) bool
 
 // New returns an empty disk.
 func New() *Disk {
@@ -96,18 +98,24 @@ func (d *Disk) make(mode uint32) *node {
 
 func (n *node) isDir() bool { return n.mode&syscall.S_IFMT == syscall.S_IFDIR }
 
-// CutAt sets the rule for the steps from now on, which are counted anew.
+// CutAt sets the rule for the steps from now on.
 func (d *Disk) CutAt(rule Rule) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.rule, d.steps = rule, 0
+	d.rule, d.left = rule, rule.N
 }
 
-// Steps counts the steps since the last CutAt.
-func (d *Disk) Steps() int {
+// progress is how many calls were answered, and whether they hang now because
+// the power is cut.
+func (d *Disk) progress() (calls uint64, hanging bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.steps
+	select {
+	case <-d.released:
+		return d.calls, false
+	default:
+		return d.calls, d.frozen
+	}
 }
 
 // Cut cuts the power now. Every call hangs from here on, so that a program
@@ -151,23 +159,19 @@ func (d *Disk) Resume() {
 	d.Release()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.frozen, d.rule = false, nil
+	d.frozen, d.rule, d.left = false, Rule{}, 0
 	d.cut, d.released = make(chan struct{}), make(chan struct{})
 }
 
 // do runs an operation as a step; before and after it the power may be cut.
 func (d *Disk) do(kind string, op func() syscall.Errno) syscall.Errno {
 	d.mu.Lock()
-	if !d.frozen && kind != "" {
-		d.steps++
-		d.ask(Step{d.steps, kind, false})
-	}
+	d.pass(kind, false)
 	if !d.frozen {
 		err := op()
-		if kind != "" {
-			d.ask(Step{d.steps, kind, true})
-		}
+		d.pass(kind, true)
 		if !d.frozen {
+			d.calls++
 			d.mu.Unlock()
 			return err
 		}
@@ -178,8 +182,13 @@ func (d *Disk) do(kind string, op func() syscall.Errno) syscall.Errno {
 	return syscall.EIO
 }
 
-func (d *Disk) ask(s Step) {
-	if d.rule != nil && d.rule(s) {
+// pass cuts the power where the rule says so. What changes nothing has no kind.
+func (d *Disk) pass(kind string, done bool) {
+	if d.frozen || d.left == 0 || kind == "" || done != d.rule.Done || d.rule.Kind != "" && d.rule.Kind != kind {
+		return
+	}
+	d.left--
+	if d.left == 0 {
 		d.freeze()
 	}
 }
@@ -205,7 +214,10 @@ func durably(n *node) map[string]*node { return n.kept }
 // sync makes the content of a file durable, or the names in a directory.
 func (d *Disk) sync(n *node) {
 	if !n.isDir() {
-		n.durable, n.changes = slices.Clone(n.data), nil
+		for _, c := range n.changes { // a copy of it all at each sync costs more than the store does
+			n.durable = c.apply(n.durable)
+		}
+		n.changes = nil
 		return
 	}
 	d.names = slices.DeleteFunc(d.names, func(c *naming) bool {
@@ -228,6 +240,14 @@ func (n *node) truncate(size int64) {
 	n.changes = append(n.changes, change{at: size})
 	n.data = resized(n.data, size)
 	n.modified = time.Now()
+}
+
+// apply does the whole change.
+func (c change) apply(content []byte) []byte {
+	if c.data == nil {
+		return resized(content, c.at)
+	}
+	return written(content, c.at, c.data)
 }
 
 func written(content []byte, at int64, data []byte) []byte {

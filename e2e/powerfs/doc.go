@@ -8,5 +8,8 @@
 // order, and of a write that was not synced any sectors may be kept. A sector
 // of 512 bytes is written whole or not at all, and so is a rename.
 //
+// A test has it as a [Drive]: mounted, served by a process of its own, and taken
+// away from the kernel when it hangs.
+//
 // mmap works, and sees what is written, since the kernel caches pages.
 package powerfs

@@ -5,50 +5,48 @@ package powerfs
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Mount is a mounted disk.
-type Mount struct {
+// mount is a mounted disk.
+type mount struct {
 	dir    string
 	disk   *Disk
 	server *fuse.Server
 }
 
-// Check says in a sentence why nothing can be mounted here; nil: it can.
-func Check() error { return check("/dev/fuse") }
+const (
+	// mostWrite and readAhead bound the pages that one call keeps locked.
+	mostWrite = 128 << 10
+	readAhead = 16 << 10
+	// mostBackground bounds the calls that nobody waits for.
+	mostBackground = 12
+)
 
-func check(device string) error {
-	f, err := os.OpenFile(device, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("the power cannot be cut on this machine, since FUSE is not to be had (%w): run the test where /dev/fuse is, as root or with fusermount3 installed", err)
-	}
-	return f.Close()
-}
-
-// MountAt mounts a disk on an empty folder. No goroutine of the process that
-// mounts it may touch the folder, or both may wait for each other for ever.
-func (d *Disk) MountAt(dir string) (*Mount, error) {
+// mountAt mounts a disk on an empty folder. The process that does it must start
+// no other one afterwards and touch nothing in the folder: a child would inherit
+// the connection to the kernel, which then outlives whoever serves it, and a
+// process that waits for itself waits for ever.
+func (d *Disk) mountAt(dir string) (*mount, error) {
 	server, err := fuse.NewServer(&calls{RawFileSystem: fuse.NewDefaultRawFileSystem(), disk: d}, dir, &fuse.MountOptions{
 		FsName: "powerfs", Name: "powerfs", DirectMount: true, DisableXAttrs: true,
-		ExplicitDataCacheControl: true, DisableReadDirPlus: true, MaxWrite: 1 << 20,
+		ExplicitDataCacheControl: true, DisableReadDirPlus: true,
+		MaxWrite: mostWrite, MaxReadAhead: readAhead, MaxBackground: mostBackground,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mounting on %s: %w", dir, err)
 	}
+	// WaitMount would open a file in the folder. What it is there for, that this
+	// process can poll files on its own disk, never happens.
 	go server.Serve()
-	if err := server.WaitMount(); err != nil {
-		return nil, fmt.Errorf("mounting on %s: %w", dir, err)
-	}
-	return &Mount{dir, d, server}, nil
+	return &mount{dir, d, server}, nil
 }
 
-// Unmount ends it. Whoever used it must be dead. The kernel may hold on to it
+// unmount ends it. Whoever used it must be dead. The kernel may hold on to it
 // for a moment longer, so it is detached, and then waited for.
-func (m *Mount) Unmount() error {
+func (m *mount) unmount() error {
 	m.disk.Release()
 	err := syscall.Unmount(m.dir, syscall.MNT_DETACH)
 	if errors.Is(err, syscall.EPERM) {

@@ -12,12 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const childDir = "PROMPTFORGE_TEST_POWERFS"
 
-// TestMain lets the test binary be the program that uses the disk: the process
-// that serves it must not.
+func init() { ServeIfAsked() }
+
+// TestMain lets the test binary be the program that uses the disk, too.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		if err := use(dir); err != nil {
@@ -31,6 +33,9 @@ func TestMain(m *testing.M) {
 
 // use does a little of all that a store and a folder of files do.
 func use(dir string) error {
+	if err := ownsNoDisk(); err != nil {
+		return err
+	}
 	path := filepath.Join(dir, "a", "b", "file")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -95,29 +100,176 @@ func use(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "unsynced"), []byte("x"), 0o600)
 }
 
-func TestMounted(t *testing.T) {
+// ownsNoDisk: a program that inherits the connection over which its own disk is
+// served cannot be killed once nobody else serves it.
+func ownsNoDisk() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && to == "/dev/fuse" {
+			return errors.New("a program that uses a disk serves it as well")
+		}
+	}
+	return nil
+}
+
+// user is a program that uses a disk.
+func user(dir string) (cmd *exec.Cmd, log *bytes.Buffer) {
+	cmd, log = exec.Command(os.Args[0]), &bytes.Buffer{}
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Stdout, cmd.Stderr = log, log
+	return cmd, log
+}
+
+func drive(t *testing.T, limit time.Duration) *Drive {
+	t.Helper()
 	if err := Check(); err != nil {
 		t.Fatal(err)
 	}
-	dir, disk := t.TempDir(), New()
-	m, err := disk.MountAt(dir)
+	d, err := start(t.TempDir(), limit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childDir+"="+dir)
-	out, err := child.CombinedOutput()
-	if unmount := m.Unmount(); err != nil || unmount != nil {
-		t.Fatalf("%v %v: %s", err, unmount, out)
+	return d
+}
+
+// TestMounted: a program uses a disk, and what it synced is there after cuts.
+func TestMounted(t *testing.T) {
+	other := drive(t, hangLimit) // its connection must not be inherited either
+	d := drive(t, hangLimit)
+	cmd, log := user(d.dir)
+	if err := cmd.Run(); err != nil {
+		t.Errorf("%v: %s", err, log)
 	}
 	for seed := range uint64(20) {
-		to := t.TempDir()
-		if err := disk.Survive(seed).Export(to); err != nil {
+		before, after := t.TempDir(), t.TempDir()
+		if err := d.Export(before); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := os.ReadFile(filepath.Join(to, "a", "b", "file.renamed")); err != nil || !bytes.Equal(got, disk.root.entries["a"].entries["b"].entries["file.renamed"].data) {
+		if seed%2 == 0 {
+			if err := d.ExportSurvivor(after, seed); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := errors.Join(d.Replace(seed), d.Export(after)); err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join(before, "a", "b", "file.renamed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(after, "a", "b", "file.renamed")); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("seed %d: what was synced is not there: %v", seed, err)
 		}
+	}
+	if err := errors.Join(d.Close(), other.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := d.Export(t.TempDir()); err == nil {
+		t.Error("a drive that was closed was exported")
+	}
+}
+
+// TestDriveCut: the rule, the cut and the resumption reach the process.
+func TestDriveCut(t *testing.T) {
+	d := drive(t, hangLimit)
+	if err := d.CutAt(Rule{Kind: "mkdir", N: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		cmd, log := user(d.dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-d.Gone()
+		if err := d.Release(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil || !strings.Contains(log.String(), "input/output error") {
+			t.Fatalf("at the cut: %v %s", err, log)
+		}
+		if err := errors.Join(d.Resume(), d.CutAt(Rule{N: 1, Done: true})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(d.Cut(), d.Cut()); err != nil {
+		t.Error(err)
+	}
+	<-d.Gone()
+	to := t.TempDir()
+	if err := d.Export(to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "a")); err != nil {
+		t.Error("what was done before the cut is gone after the resumption:", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHang: a disk that stands still is taken away, and whoever waits for it
+// gets an error.
+func TestHang(t *testing.T) {
+	for name, c := range map[string]struct {
+		hang func(d *Drive) error
+		says string
+	}{
+		"a cut that is forgotten": {func(*Drive) error { return nil }, "nobody let its calls go"},
+		"a process that stops":    {func(d *Drive) error { return d.cmd.Process.Signal(syscall.SIGSTOP) }, "its process has said nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := drive(t, 2*time.Second)
+			if err := d.CutAt(Rule{N: 1}); err != nil {
+				t.Fatal(err)
+			}
+			cmd, log := user(d.dir)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-d.Gone()
+			if err := c.hang(d); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err == nil {
+				t.Errorf("the disk was used: %s", log)
+			}
+			var hang *HangError
+			if err := d.CutAt(Rule{}); !errors.As(err, &hang) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("asked for more: %v", err)
+			}
+			if err := d.Close(); !errors.As(err, &hang) || hang.Dir != d.dir {
+				t.Errorf("closed: %v", err)
+			}
+			if _, err := connectionAt(d.dir); err == nil {
+				t.Error("it is still mounted")
+			}
+		})
+	}
+}
+
+// TestUnanswered: calls that the kernel keeps waiting are told from a process
+// that is dead.
+func TestUnanswered(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "waiting"), []byte("3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &Drive{connection: connection(dir)}
+	if got := d.symptom(Pulse{Calls: 5}, 21*time.Second); got != "3 calls wait, and none was answered for 21s" {
+		t.Error(got)
+	}
+	d.connection.abort()
+	if text, err := os.ReadFile(filepath.Join(dir, "abort")); err != nil || string(text) != "1" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if n := connection("").waiting() + connection(t.TempDir()).waiting(); n != 0 {
+		t.Errorf("%d calls wait for nobody", n)
+	}
+	if got := functions([]byte("[<0>] request_wait_answer+0x151/0x210\n[<0>] fuse_perform_write+0x335/0x7f0\n")); got != "request_wait_answer < fuse_perform_write" {
+		t.Error(got)
 	}
 }
 
@@ -125,8 +277,14 @@ func TestNoFUSE(t *testing.T) {
 	if err := check(filepath.Join(t.TempDir(), "fuse")); err == nil || !strings.Contains(err.Error(), "run the test where /dev/fuse is") {
 		t.Errorf("without the device: %v", err)
 	}
-	if _, err := New().MountAt(filepath.Join(t.TempDir(), "missing")); err == nil {
+	if _, err := New().mountAt(filepath.Join(t.TempDir(), "missing")); err == nil {
 		t.Error("mounted on a folder that is not there")
+	}
+	if _, err := Start(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("a drive on a folder that is not there")
+	}
+	if err := serve(filepath.Join(t.TempDir(), "missing"), nil, nil); err == nil || !strings.Contains(err.Error(), "mounting on") {
+		t.Errorf("served on a folder that is not there: %v", err)
 	}
 }
 
@@ -228,7 +386,7 @@ func TestRename(t *testing.T) {
 func TestCutByRule(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		d, _, file := one()
-		d.CutAt(func(s Step) bool { return s.N == 2 && s.Kind == "fsync" && s.Done == done })
+		d.CutAt(Rule{N: 2, Done: done})
 		if err := d.do("write", func() syscall.Errno { file.write(0, []byte("y")); return 0 }); err != 0 {
 			t.Fatal(err)
 		}

@@ -83,16 +83,10 @@ func (n *node) survivor(f fate, r *rand.Rand) []byte {
 	}
 	for _, c := range n.changes {
 		switch {
-		case c.data == nil:
-			if r.Float64() < f.data {
-				content = resized(content, c.at)
-			}
-		case !f.torn:
-			if r.Float64() < f.data {
-				content = written(content, c.at, c.data)
-			}
-		default:
+		case f.torn && c.data != nil:
 			content = tear(content, c, f, r)
+		case r.Float64() < f.data:
+			content = c.apply(content)
 		}
 	}
 	return content

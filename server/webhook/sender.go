@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +67,7 @@ type Config struct {
 type Sender struct {
 	cfg    Config
 	client *http.Client
+	last   string // the host that a delivery was begun to last; begin's
 
 	mu       sync.Mutex
 	underWay map[job.ID]bool
@@ -112,30 +114,69 @@ func (s *Sender) Run(ctx context.Context) {
 // others, if nothing happens before.
 func (s *Sender) begin(ctx context.Context) time.Duration {
 	now := s.cfg.Now().UTC()
-	// Of a delivery that ends while the list is read, the list may say what was
+	// Of a delivery that ends while the lists are read, they may say what was
 	// before.
 	before := s.busy()
-	// Those under way are among the due ones, and so are those whose host has
-	// enough.
-	due, next, err := s.cfg.Store.OwedDeliveries(ctx, now, 64*atOnce)
+	hosts, err := s.cfg.Store.OwedHosts(ctx)
+	next := now.Add(lastRetry)
+	for _, h := range s.inTurn(hosts) {
+		first := h.Due
+		if !first.After(now) {
+			if s.room(h.Host) == 0 {
+				continue // the end of one of its deliveries says so
+			}
+			first, err = s.beginHost(ctx, h.Host, now, before)
+		}
+		if err != nil {
+			break
+		}
+		if first.After(now) && first.Before(next) {
+			next = first
+		}
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Log.Error("the webhooks that are owed could not be read; it is tried again", "error", err)
 		}
 		return storeRetry
 	}
+	return next.Sub(now)
+}
+
+// beginHost starts what is due to one host, as far as there is room, and returns
+// when more is.
+func (s *Sender) beginHost(ctx context.Context, host string, now time.Time, before map[job.ID]bool) (next time.Time, err error) {
+	// Those under way are among the due ones.
+	due, next, err := s.cfg.Store.OwedDeliveries(ctx, host, now, perHost)
 	for _, j := range due {
-		if host := hostOf(j.WebhookURL); !before[j.ID] && s.take(j.ID, host) {
+		if !before[j.ID] && s.take(j.ID, host) {
+			s.last = host
 			s.running.Go(func() {
 				defer s.free(j.ID, host)
 				s.deliver(ctx, j)
 			})
 		}
 	}
-	if next.IsZero() || !next.After(now) {
-		return lastRetry
-	}
-	return next.Sub(now)
+	return next, err
+}
+
+// inTurn begins with the host after the one that a delivery was begun to last,
+// so that none waits for ever behind others that have much.
+func (s *Sender) inTurn(hosts []storage.OwedHost) []storage.OwedHost {
+	i, _ := slices.BinarySearchFunc(hosts, s.last, func(h storage.OwedHost, last string) int {
+		if h.Host <= last {
+			return -1
+		}
+		return 1
+	})
+	return slices.Concat(hosts[i:], hosts[:i])
+}
+
+// room is how many deliveries more may be begun to a host.
+func (s *Sender) room(host string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, min(atOnce-len(s.underWay), perHost-s.hosts[host]))
 }
 
 // busy are the deliveries under way now.

@@ -15,11 +15,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
 	"github.com/promptforge/promptforge/storage/bolt"
 )
 
@@ -89,10 +91,12 @@ func virtual(t *testing.T, answer func(n int, d delivery) (int, error), test fun
 }
 
 // run runs a sender until stop is called.
-func (b *bench) run() (stop func()) {
+func (b *bench) run() (stop func()) { return b.runOn(b.store) }
+
+func (b *bench) runOn(store Store) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := NewSender(Config{
-		Store: b.store, Body: func(j *job.Job) ([]byte, error) { return []byte(`{"id":"` + string(j.ID) + `"}`), nil },
+		Store: store, Body: func(j *job.Job) ([]byte, error) { return []byte(`{"id":"` + string(j.ID) + `"}`), nil },
 		Now: time.Now, Log: slog.New(slog.NewTextHandler(b.log, nil)), UserAgent: "test", Transport: b.to,
 	})
 	ended := make(chan struct{})
@@ -264,6 +268,102 @@ func TestSlowReceiver(t *testing.T) {
 			}
 		}
 	})
+}
+
+// counted is a store that counts the jobs that are decoded to be delivered.
+type counted struct {
+	Store
+	decoded atomic.Int64
+}
+
+func (s *counted) OwedDeliveries(ctx context.Context, host string, at time.Time, limit int) ([]*job.Job, time.Time, error) {
+	due, next, err := s.Store.OwedDeliveries(ctx, host, at, limit)
+	s.decoded.Add(int64(len(due)))
+	return due, next, err
+}
+
+// TestManyOwed: to receivers that are down, with much owed, no delivery costs
+// more than when little is owed, and nobody else waits for them.
+func TestManyOwed(t *testing.T) {
+	const each, down = 100, atOnce/perHost + 1 // more than can be tried at once
+	virtual(t, func(_ int, d delivery) (int, error) {
+		if strings.HasPrefix(d.host, "down") {
+			time.Sleep(attemptTimeout)
+			return 0, context.DeadlineExceeded
+		}
+		return 200, nil
+	}, func(b *bench) {
+		for n := range each * down {
+			b.settled(fmt.Sprintf("https://down%d.example.com/", n%down))
+		}
+		s := &counted{Store: b.store}
+		defer b.runOn(s)()
+		quick := b.settled(hook)
+		const rounds = 20
+		time.Sleep(rounds * attemptTimeout) // the bubble's
+		synctest.Wait()
+		if d := b.delivery(quick); d.State != job.Delivered {
+			b.Errorf("%+v", d)
+		}
+		attempts := int64(len(b.to.all()))
+		if decoded := s.decoded.Load(); attempts < (rounds-1)*atOnce || decoded > perHost*attempts {
+			b.Errorf("%d jobs were decoded for %d attempts", decoded, attempts)
+		}
+		asked := map[string]int{}
+		for _, d := range b.to.all() {
+			asked[d.host]++
+		}
+		for host, n := range asked {
+			if host != "hook.example.com" && n < rounds*atOnce/down/2 {
+				b.Errorf("%s was asked %d times of %d", host, n, attempts)
+			}
+		}
+	})
+}
+
+// TestSenderStoreFails: what cannot be read is tried again.
+func TestSenderStoreFails(t *testing.T) {
+	for _, of := range []string{"hosts", "deliveries"} {
+		virtual(t, func(int, delivery) (int, error) { return 200, nil }, func(b *bench) {
+			id := b.settled(hook)
+			s := &failing{Store: b.store, of: of}
+			s.left.Store(2)
+			defer b.runOn(s)()
+			time.Sleep(2*storeRetry + time.Second)
+			synctest.Wait()
+			if d := b.delivery(id); d.State != job.Delivered || strings.Count(b.log.String(), "could not be read") != 2 {
+				b.Errorf("%s: %+v %s", of, d, b.log)
+			}
+		})
+	}
+}
+
+// failing is a store that fails a few times.
+type failing struct {
+	Store
+	of   string
+	left atomic.Int64
+}
+
+func (s *failing) fails(of string) error {
+	if of == s.of && s.left.Add(-1) >= 0 {
+		return errors.New("odd")
+	}
+	return nil
+}
+
+func (s *failing) OwedHosts(ctx context.Context) ([]storage.OwedHost, error) {
+	if err := s.fails("hosts"); err != nil {
+		return nil, err
+	}
+	return s.Store.OwedHosts(ctx)
+}
+
+func (s *failing) OwedDeliveries(ctx context.Context, host string, at time.Time, limit int) ([]*job.Job, time.Time, error) {
+	if err := s.fails("deliveries"); err != nil {
+		return nil, time.Time{}, err
+	}
+	return s.Store.OwedDeliveries(ctx, host, at, limit)
 }
 
 // TestStoppedDelivery: what was under way at a stop is owed as before.

@@ -5,19 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/url"
-	"strings"
 	"syscall"
 )
-
-// hostOf is the host and port of a webhook's URL, for the bound of a receiver.
-func hostOf(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return strings.ToLower(u.Host)
-}
 
 // sentence is what the job's client is told about an attempt that failed. It
 // has nothing of what was sent or answered, and no address but one that was

@@ -102,7 +102,7 @@ func TestOpenReadOnly(t *testing.T) {
 	if !bytes.Equal(must(os.ReadFile(path)), before) {
 		t.Error("the file was changed")
 	}
-	old, _ := firstSchema(t)
+	old := newOldStore(t, "1").path
 	if _, err := OpenReadOnly(old); err == nil || !strings.Contains(err.Error(), "start the server on it once") {
 		t.Errorf("an earlier schema: %v", err)
 	}

@@ -15,7 +15,7 @@
 //	turns         client, upload order → id         whatever takes its client's turn
 //	work          upload order → id                 the same, over all clients
 //	settled       SettledAt, id → id                what is settled and not deleted
-//	owed          Due, id → id                      what owes its webhook
+//	owed          webhook's host, Due, id → id      what owes its webhook
 //	doomed        id → id                           what is settled and deleted
 //	clients       client → counters, webhook secrets (JSON)
 //	done, failed  id → bitmap of the sealed lines (roaring)
@@ -33,7 +33,7 @@
 //
 // A client that has neither a key nor a job left has no counters either.
 //
-// Numbers in keys are big-endian, clients are preceded by their length. The
+// Numbers in keys are big-endian, clients and hosts are preceded by their length. The
 // JSON records are types of this package with names of their own, so that a
 // field renamed in package job changes no file: a new field is read as zero
 // from an old record, one that is gone is passed over, and anything else takes

@@ -36,7 +36,8 @@ type entry struct {
 }
 
 // entries are the places where a job stands besides the list of its client:
-// what Work, Promote, ExpireUploads, ExpireJobs, Doomed and OwedDeliveries walk,
+// what Work, Promote, ExpireUploads, ExpireJobs, Doomed, OwedHosts and OwedDeliveries
+// walk,
 // so that none of them passes over jobs that are not meant.
 func (r *record) entries() []entry {
 	j := &r.job
@@ -55,7 +56,7 @@ func (r *record) entries() []entry {
 	case j.Settled():
 		entries := []entry{{string(bucketSettled), string(key{}.time(j.SettledAt).id(j.ID))}}
 		if j.Delivery.State == job.DeliveryOwed {
-			entries = append(entries, entry{string(bucketOwed), string(key{}.time(j.Delivery.Due).id(j.ID))})
+			entries = append(entries, entry{string(bucketOwed), string(key{}.text(j.WebhookHost()).time(j.Delivery.Due).id(j.ID))})
 		}
 		return entries
 	}

@@ -15,6 +15,7 @@ type record struct {
 	job         job.Job
 	uploadSeq   uint64 // the n-th upload of the whole store
 	lastSegment int64  // the highest segment number that was given out
+	lastBatch   uint64 // of the record whose requests were counted last
 	segments    []storage.Segment
 	partBytes   int64       // of the parts that it lists
 	counted     usageRecord // what of it stands in its client's usage
@@ -55,10 +56,11 @@ type jobRecord struct {
 	Prompts promptsRecord `json:"prompts,omitzero"`
 	Totals  totalsRecord  `json:"totals,omitzero"`
 
-	PromptTokens     int64 `json:"prompt_tokens,omitzero"`
-	CompletionTokens int64 `json:"completion_tokens,omitzero"`
-	RequestsSent     int64 `json:"requests_sent,omitzero"`
-	PossiblyRepaid   int64 `json:"possibly_repaid,omitzero"`
+	PromptTokens     int64  `json:"prompt_tokens,omitzero"`
+	CompletionTokens int64  `json:"completion_tokens,omitzero"`
+	RequestsSent     int64  `json:"requests_sent,omitzero"`
+	PossiblyRepaid   int64  `json:"possibly_repaid,omitzero"`
+	LastBatch        uint64 `json:"last_batch,omitzero"`
 
 	Lane         laneName `json:"lane,omitzero"`
 	Term         []byte   `json:"term,omitempty"`
@@ -195,7 +197,7 @@ func newJobRecord(r *record) *jobRecord {
 		Parsed: j.Parsed, PromptCount: j.PromptCount, CompletedCount: j.CompletedCount, FailedCount: j.FailedCount,
 		Prompts: promptsRecord{j.Prompts.Name, j.Prompts.Bytes, j.Prompts.SHA256[:], j.Prompts.Usable},
 		Totals:  totalsRecord(j.Totals), PromptTokens: j.PromptTokens, CompletionTokens: j.CompletionTokens,
-		RequestsSent: j.RequestsSent, PossiblyRepaid: j.PossiblyRepaid,
+		RequestsSent: j.RequestsSent, PossiblyRepaid: j.PossiblyRepaid, LastBatch: r.lastBatch,
 		Lane: laneName(j.Lane), Term: termBytes(j.Term), SentThrough: j.SentThrough, Released: j.Released, Acknowledged: j.Acknowledged,
 		Pace:        paceRecord(j.Pace),
 		Delivery:    deliveryRecord(j.Delivery),
@@ -216,7 +218,7 @@ func decodeRecord(encoded []byte) (*record, error) {
 	if err := json.Unmarshal(encoded, &k); err != nil {
 		return nil, err
 	}
-	r := &record{uploadSeq: k.UploadSeq, lastSegment: k.LastSegment, partBytes: k.PartBytes}
+	r := &record{uploadSeq: k.UploadSeq, lastSegment: k.LastSegment, lastBatch: k.LastBatch, partBytes: k.PartBytes}
 	r.job = job.Job{
 		ID: job.ID(k.ID), Client: k.Client, Seq: k.Seq, Status: job.Status(k.Status), Provider: k.Provider, Model: k.Model,
 		MaxRetries: k.MaxRetries, RPM: k.RPM, TPM: k.TPM, Metadata: k.Metadata, WebhookURL: k.WebhookURL,

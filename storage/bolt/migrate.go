@@ -7,12 +7,13 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/promptforge/promptforge/job"
+	"github.com/promptforge/promptforge/storage"
 )
 
 // migrations are the steps from one schema to the next: the n-th leads from
 // n+1 to n+2. Each is one transaction with the new number in it, so a crash
 // leaves a store of either schema, and the next Open goes on.
-var migrations = []func(*bbolt.Tx) error{indexSettled}
+var migrations = []func(*bbolt.Tx) error{indexSettled, owedByHost}
 
 // migrate brings a store to the schema of this build. at is called at the
 // points of each step where tests let it fail: before it, in the middle, when
@@ -129,6 +130,43 @@ func (t *tx2) count() error {
 		c.Usage = usage
 		if err := x.putJSON(b, k, &c); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// owedByHost leads to schema 3. In the second one what owed its webhook stood by
+// the time alone.
+func owedByHost(tx *bbolt.Tx) error {
+	var ids []job.ID
+	if err := tx.Bucket(bucketOwed).ForEach(func(_, id []byte) error {
+		ids = append(ids, job.ID(id))
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := tx.DeleteBucket(bucketOwed); err != nil {
+		return err
+	}
+	b, err := tx.CreateBucket(bucketOwed)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		r, err := read(tx, id)
+		if storage.Damaged(err) {
+			continue // the others still get theirs
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range r.entries() {
+			if e.bucket != string(bucketOwed) {
+				continue
+			}
+			if err := b.Put([]byte(e.key), []byte(id)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

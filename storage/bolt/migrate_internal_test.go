@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -23,9 +24,8 @@ const (
 
 var migratePoints = []string{"migrate.before", "migrate.middle", "migrate.written", "migrate.after"}
 
-// firstSchema is a store as the first version kept it, and the digest of what
-// schema 2 makes of it.
-func firstSchema(t *testing.T) (path string, want [sha256.Size]byte) {
+// sixJobs is a store with jobs of all sorts, of this schema.
+func sixJobs(t *testing.T, webhook string) (path string) {
 	t.Helper()
 	ctx := t.Context()
 	path = filepath.Join(t.TempDir(), "store.db")
@@ -37,32 +37,117 @@ func firstSchema(t *testing.T) (path string, want [sha256.Size]byte) {
 		must(s.Settle(ctx, lease.Term, settled, now))
 		claimed(s, client, 5)
 		uploaded(s, client, 5)
+		if webhook == "" {
+			continue
+		}
+		for range 2 {
+			j, _, err := s.CreateJob(ctx, &job.Job{ID: job.NewID(), Client: client, WebhookURL: webhook, CreatedAt: now}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			must(s.Cancel(ctx, client, j.ID, now.Add(time.Minute)))
+		}
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db := must(openFile(path, writeOptions(0)))
-	want = must(digest(path, db))
+	return path
+}
+
+// olds make a store as a version before kept it, out of one of this schema.
+var olds = map[string]struct {
+	webhook string
+	undo    func(tx *bbolt.Tx) error
+}{
+	"1": {"", toFirst}, "2": {"https://hook.example/", toSecond},
+}
+
+// toFirst: the first stores knew no deletion, no quotas and no webhooks.
+func toFirst(tx *bbolt.Tx) error {
+	for _, name := range laterBuckets() {
+		if err := tx.DeleteBucket(name); err != nil {
+			return err
+		}
+	}
+	b := tx.Bucket(bucketClients)
+	for _, client := range []string{"a", "b"} {
+		k := key{}.text(client)
+		without, _, _ := bytes.Cut(b.Get(k), []byte(`,"usage"`))
+		if err := b.Put(k, append(bytes.Clone(without), '}')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toSecond: in the second what owed its webhook stood by the time alone.
+func toSecond(tx *bbolt.Tx) error {
+	b := tx.Bucket(bucketOwed)
+	was := map[string]string{}
+	if err := b.ForEach(func(k, id []byte) error {
+		was[string(k)] = string(id)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for k, id := range was {
+		_, rest := splitText([]byte(k))
+		if err := errors.Join(b.Delete([]byte(k)), b.Put(rest, []byte(id))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldStore is a store of an earlier schema.
+type oldStore struct {
+	path string
+	// The digests of what it is, of what the first step makes of it, and of
+	// what all of them do.
+	before, after, want [sha256.Size]byte
+}
+
+var errOdd = errors.New("odd")
+
+func newOldStore(t *testing.T, schema string) oldStore {
+	t.Helper()
+	old := olds[schema]
+	s := oldStore{path: sixJobs(t, old.webhook)}
+	s.want = digestOf(t, s.path)
+	db := must(openFile(s.path, writeOptions(0)))
 	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range laterBuckets() {
-			if err := tx.DeleteBucket(name); err != nil {
-				return err
-			}
-		}
-		b := tx.Bucket(bucketClients)
-		for _, client := range []string{"a", "b"} {
-			k := key{}.text(client)
-			without, _, _ := bytes.Cut(b.Get(k), []byte(`,"usage"`))
-			if err := b.Put(k, append(bytes.Clone(without), '}')); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(bucketMeta).Put(schemaKey, []byte("1"))
+		return errors.Join(old.undo(tx), tx.Bucket(bucketMeta).Put(schemaKey, []byte(schema)))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return path, want
+	s.before = digestOf(t, s.path)
+
+	stepped := filepath.Join(t.TempDir(), "stepped.db")
+	if err := os.WriteFile(stepped, must(os.ReadFile(s.path)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db = must(openFile(stepped, writeOptions(0)))
+	if err := migrate(stepped, db, failAt("migrate.after")); !errors.Is(err, errOdd) {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.after = digestOf(t, stepped)
+	if s.after == s.before {
+		t.Fatal("the step changes nothing")
+	}
+	return s
+}
+
+func failAt(point string) func(string) error {
+	return func(p string) error {
+		if p == point {
+			return errOdd
+		}
+		return nil
+	}
 }
 
 // digestOf looks at a store without opening it as one.
@@ -78,8 +163,7 @@ func digestOf(t *testing.T, path string) [sha256.Size]byte {
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	path, _ := firstSchema(t)
-	s := must(Open(path, Options{}))
+	s := must(Open(newOldStore(t, "1").path, Options{}))
 	if u := must(s.Usage(t.Context(), "a")); u.Jobs != 3 || u.Open != 2 {
 		t.Errorf("after it a client has %+v", u)
 	}
@@ -91,41 +175,59 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// TestMigrateOwed: what owed its webhook owes it still, unless it cannot be read.
+func TestMigrateOwed(t *testing.T) {
+	t.Parallel()
+	for damaged := range 2 {
+		path := newOldStore(t, "2").path
+		if damaged > 0 {
+			db := must(openFile(path, writeOptions(0)))
+			err := db.Update(func(tx *bbolt.Tx) error {
+				_, id := tx.Bucket(bucketOwed).Cursor().First()
+				return tx.Bucket(bucketJobs).Put(id, []byte("{"))
+			})
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := must(Open(path, Options{}))
+		due, _, err := s.OwedDeliveries(t.Context(), "hook.example", now.Add(time.Hour), 10)
+		if err != nil || len(due) != 4-damaged {
+			t.Errorf("%d are owed, %v", len(due), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestMigrateFails: a step that fails leaves the store as it was, byte for byte
 // of its content, and the next try goes through.
 func TestMigrateFails(t *testing.T) {
 	t.Parallel()
-	for _, point := range migratePoints {
-		path, want := firstSchema(t)
-		before := digestOf(t, path)
-		odd := errors.New("odd")
-		db := must(openFile(path, writeOptions(0)))
-		err := migrate(path, db, func(p string) error {
-			if p == point {
-				return odd
+	for schema := range olds {
+		for _, point := range migratePoints {
+			s := newOldStore(t, schema)
+			db := must(openFile(s.path, writeOptions(0)))
+			err := migrate(s.path, db, failAt(point))
+			if !errors.Is(err, errOdd) {
+				t.Errorf("%s: %v", point, err)
 			}
-			return nil
-		})
-		if !errors.Is(err, odd) {
-			t.Errorf("%s: %v", point, err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if point == "migrate.after" {
-			before = want
-		}
-		if digestOf(t, path) != before {
-			t.Errorf("%s: the store is not as it should be", point)
-		}
-		if strings.Contains(point, "middle") && !strings.Contains(err.Error(), path) {
-			t.Errorf("the error does not name the store: %v", err)
-		}
-		if err := must(Open(path, Options{})).Close(); err != nil {
-			t.Fatal(err)
-		}
-		if digestOf(t, path) != want {
-			t.Errorf("%s: the second try did not come to the same", point)
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if is := digestOf(t, s.path); is != s.before && is != s.after || (is == s.after) != (point == "migrate.after") {
+				t.Errorf("%s %s: the store is not as it should be", schema, point)
+			}
+			if strings.Contains(point, "middle") && !strings.Contains(err.Error(), s.path) {
+				t.Errorf("the error does not name the store: %v", err)
+			}
+			if err := must(Open(s.path, Options{})).Close(); err != nil {
+				t.Fatal(err)
+			}
+			if digestOf(t, s.path) != s.want {
+				t.Errorf("%s %s: the second try did not come to the same", schema, point)
+			}
 		}
 	}
 }
@@ -134,7 +236,7 @@ func TestMigrateFails(t *testing.T) {
 // changed.
 func TestMigrateDamaged(t *testing.T) {
 	t.Parallel()
-	path, _ := firstSchema(t)
+	path := newOldStore(t, "1").path
 	db := must(openFile(path, writeOptions(0)))
 	var id string
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -176,25 +278,26 @@ func TestMigrateChild(t *testing.T) {
 // or the other, and the next Open comes to the same end.
 func TestMigrateKilled(t *testing.T) {
 	t.Parallel()
-	for _, point := range migratePoints {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			path, want := firstSchema(t)
-			before := digestOf(t, path)
-			child := exec.Command(os.Args[0], "-test.run=^TestMigrateChild$")
-			child.Env = append(os.Environ(), migratePath+"="+path, migrateDies+"="+point)
-			if out, err := child.CombinedOutput(); err == nil || child.ProcessState.ExitCode() != -1 {
-				t.Fatalf("the child was not killed: %v: %s", err, out)
-			}
-			if got := digestOf(t, path); got != before && got != want || (got == want) != (point == "migrate.after") {
-				t.Error("the store is of neither schema, or of the wrong one")
-			}
-			if err := must(Open(path, Options{})).Close(); err != nil {
-				t.Fatal(err)
-			}
-			if digestOf(t, path) != want {
-				t.Error("the next Open did not come to the same end")
-			}
-		})
+	for schema := range olds {
+		for _, point := range migratePoints {
+			t.Run(schema+" "+point, func(t *testing.T) {
+				t.Parallel()
+				s := newOldStore(t, schema)
+				child := exec.Command(os.Args[0], "-test.run=^TestMigrateChild$")
+				child.Env = append(os.Environ(), migratePath+"="+s.path, migrateDies+"="+point)
+				if out, err := child.CombinedOutput(); err == nil || child.ProcessState.ExitCode() != -1 {
+					t.Fatalf("the child was not killed: %v: %s", err, out)
+				}
+				if is := digestOf(t, s.path); is != s.before && is != s.after || (is == s.after) != (point == "migrate.after") {
+					t.Error("the store is of neither schema, or of the wrong one")
+				}
+				if err := must(Open(s.path, Options{})).Close(); err != nil {
+					t.Fatal(err)
+				}
+				if digestOf(t, s.path) != s.want {
+					t.Error("the next Open did not come to the same end")
+				}
+			})
+		}
 	}
 }

@@ -189,9 +189,9 @@ func TestOpenAnotherSchema(t *testing.T) {
 	schema := func(version string) {
 		rewrite(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte(version)) })
 	}
-	schema("3")
+	schema("4")
 	var newer *bolt.NewerError
-	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &newer) || newer.Schema != 3 || newer.KnownSchema != 2 || newer.Path != path {
+	if _, err := bolt.Open(path, bolt.Options{}); !errors.As(err, &newer) || newer.Schema != 4 || newer.KnownSchema != 3 || newer.Path != path {
 		t.Fatalf("Open: %v", err)
 	}
 	schema("0")

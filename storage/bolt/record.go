@@ -104,12 +104,18 @@ func (t *tx) spend(r *record, rec *storage.Record, accepted int) {
 	j := &r.job
 	before := *j
 	j.SentThrough = max(j.SentThrough, rec.SentThrough)
-	j.RequestsSent += rec.Requests
-	j.PossiblyRepaid += rec.GivenUp
+	if rec.Batch == 0 || rec.Batch != r.lastBatch {
+		j.RequestsSent += rec.Requests
+		j.PossiblyRepaid += rec.GivenUp
+	}
 	if rec.Pace != nil {
 		j.Pace = utcPace(rec.Pace)
 	}
-	if accepted > 0 || j.SentThrough != before.SentThrough || rec.Requests != 0 || rec.GivenUp != 0 || j.Pace != before.Pace {
+	spent := j.RequestsSent != before.RequestsSent || j.PossiblyRepaid != before.PossiblyRepaid
+	if spent {
+		r.lastBatch = rec.Batch
+	}
+	if accepted > 0 || spent || j.SentThrough != before.SentThrough || j.Pace != before.Pace {
 		t.changed(r)
 	}
 }

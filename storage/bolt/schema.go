@@ -12,7 +12,7 @@ import (
 
 // schema is the version of the layout that doc.go describes; migrate.go knows
 // the way from every earlier one.
-const schema = 2
+const schema = 3
 
 var schemaKey = []byte("schema")
 

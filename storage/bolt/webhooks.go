@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -12,13 +14,29 @@ import (
 	"github.com/promptforge/promptforge/storage"
 )
 
-// OwedDeliveries lists the jobs whose webhook is due.
-func (s *Store) OwedDeliveries(ctx context.Context, at time.Time, limit int) (due []*job.Job, next time.Time, err error) {
-	now := key{}.time(utc(at))
+// OwedHosts lists who is owed a webhook, by one look into the index for each.
+func (s *Store) OwedHosts(ctx context.Context) (hosts []storage.OwedHost, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		return scan(tx.Bucket(bucketOwed), nil, func(k, id []byte) (bool, error) {
-			if len(due) == limit || string(k[:timeKeyLen]) > string(now) {
-				next = timeOf(k)
+		c := tx.Bucket(bucketOwed).Cursor()
+		for k, _ := c.First(); k != nil; {
+			host, due := splitText(k)
+			hosts = append(hosts, storage.OwedHost{Host: string(host), Due: timeOf(due)})
+			k, _ = c.Seek(append(key{}.text(string(host)), 0xff)) // beyond all times
+		}
+		return nil
+	})
+	slices.SortFunc(hosts, func(a, b storage.OwedHost) int { return strings.Compare(a.Host, b.Host) }) // keys sort by length first
+	return hosts, err
+}
+
+// OwedDeliveries lists the jobs whose webhook to a host is due.
+func (s *Store) OwedDeliveries(ctx context.Context, host string, at time.Time, limit int) (due []*job.Job, next time.Time, err error) {
+	prefix := key{}.text(host)
+	now := string(slices.Clone(prefix).time(utc(at)))
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		return scan(tx.Bucket(bucketOwed), prefix, func(k, id []byte) (bool, error) {
+			if len(due) == limit || string(k[:len(now)]) > now {
+				next = timeOf(k[len(prefix):])
 				return false, nil
 			}
 			r, err := read(tx, job.ID(id))
@@ -33,6 +51,12 @@ func (s *Store) OwedDeliveries(ctx context.Context, at time.Time, limit int) (du
 		})
 	})
 	return due, next, err
+}
+
+// splitText undoes key.text.
+func splitText(k []byte) (text, rest []byte) {
+	n := binary.BigEndian.Uint16(k)
+	return k[2 : 2+n], k[2+n:]
 }
 
 // timeOf is the time that a key begins with.

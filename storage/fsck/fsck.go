@@ -37,7 +37,7 @@ type Summary struct {
 // checksums, and the lines that are in it against the store's lists. Each
 // damage is reported as a sentence. The error is one that ended the check.
 func Check(ctx context.Context, store Store, fs storage.Files, report func(sentence string)) (Summary, error) {
-	c := &check{ctx: ctx, files: fs, seen: map[string]int64{}, lines: map[storage.Part]*contents{}}
+	c := &check{ctx: ctx, files: fs, seen: map[string]int64{}, leaving: map[string]bool{}, lines: map[storage.Part]*contents{}}
 	c.report = func(sentence string) {
 		c.sum.Damages++
 		report(sentence)
@@ -53,7 +53,7 @@ func Check(ctx context.Context, store Store, fs storage.Files, report func(sente
 		c.sum.Bytes += size
 	}
 	err := fs.List(ctx, func(name string, _ int64, _ time.Time) error {
-		if _, named := c.seen[name]; !named {
+		if _, named := c.seen[name]; !named && !c.leaving[name] {
 			c.sum.Orphans++
 		}
 		return nil
@@ -68,6 +68,9 @@ type check struct {
 	sum    Summary
 	seen   map[string]int64           // names with their lengths
 	lines  map[storage.Part]*contents // of files that several jobs may have
+	// Names that doomed jobs have. A deletion that was broken off has removed
+	// some of them, and the next start goes on with it.
+	leaving map[string]bool
 }
 
 // contents are the lines of a file; nil sets where it is damaged.
@@ -86,6 +89,13 @@ func (c *check) wrong(j *job.Job, what string, err error) {
 
 func (c *check) job(k *storage.Kept) error {
 	c.sum.Jobs++
+	if k.Job.Deleted && k.Job.Settled() {
+		c.leaving[k.Job.Prompts.Name] = true
+		for i := range k.Parts {
+			c.leaving[k.Parts[i].Name] = true
+		}
+		return nil
+	}
 	if err := c.prompts(k); err != nil {
 		return err
 	}

@@ -50,6 +50,30 @@ func record(e *env) {
 	e.same(none, []storage.Recorded{})
 }
 
+// recordAgain: a record whose acknowledgement was lost comes again, and what it
+// cost is counted once, also over a restart.
+func recordAgain(e *env) {
+	j, _ := e.processing("a", 5)
+	first := storage.Record{ID: j.ID, Batch: 1 << 63, Outcomes: []*job.Outcome{result(1)}, Requests: 3, GivenUp: 1}
+	e.ok(recordErr(e, first))
+	want := e.get(j.ID)
+	e.ok(recordErr(e, first))
+	e.same(e.get(j.ID), want)
+
+	second := storage.Record{ID: j.ID, Batch: 7, Requests: 3, GivenUp: 1}
+	e.ok(recordErr(e, second))
+	e.ok(recordErr(e, storage.Record{ID: j.ID, Batch: 8, SentThrough: 3})) // it costs nothing
+	e.ok(recordErr(e, second))
+	want.RequestsSent, want.PossiblyRepaid, want.SentThrough = 6, 2, 3
+	e.same(e.get(j.ID), want)
+
+	for range 2 { // without a name each is another
+		e.ok(recordErr(e, storage.Record{ID: j.ID, Requests: 1}))
+	}
+	want.RequestsSent = 8
+	e.same(e.get(j.ID), want)
+}
+
 // recordTwice: the first answer of a line wins, in one call, in two, and after
 // a seal.
 func recordTwice(e *env) {

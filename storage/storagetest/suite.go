@@ -86,6 +86,7 @@ func behaviours() []behaviour {
 
 		{name: "Record", test: record},
 		{name: "RecordTwice", test: recordTwice},
+		{name: "RecordAgain", test: recordAgain},
 		{name: "RecordLate", test: recordLate},
 		{name: "RecordBeforeUpload", test: recordBeforeUpload},
 		{name: "RecordManyJobs", test: recordManyJobs},
@@ -117,6 +118,7 @@ func behaviours() []behaviour {
 		{name: "Quotas", test: quotas},
 		{name: "Repeated", test: repeated},
 		{name: "Deliveries", test: deliveries},
+		{name: "DeliveriesByHost", test: deliveriesByHost},
 		{name: "WebhookSecrets", test: webhookSecrets},
 
 		{name: "WatchJob", test: watchJob, live: true},

@@ -9,18 +9,26 @@ import (
 	"github.com/promptforge/promptforge/storage"
 )
 
-// owed are the ids that are due, and when the next one is.
-func (e *env) owed(at time.Time, limit int) (ids []job.ID, next time.Time) {
+// owed are the ids that are due to a host, and when the next one is.
+func (e *env) owed(host string, at time.Time, limit int) (ids []job.ID, next time.Time) {
 	e.Helper()
-	jobs, next, err := e.s().OwedDeliveries(e.ctx, at, limit)
+	jobs, next, err := e.s().OwedDeliveries(e.ctx, host, at, limit)
 	e.ok(err)
 	for _, j := range jobs {
-		if j.Delivery.State != job.DeliveryOwed || j.WebhookURL == "" {
-			e.Fatalf("%s is due: %+v", j.ID, j.Delivery)
+		if j.Delivery.State != job.DeliveryOwed || j.WebhookHost() != host {
+			e.Fatalf("%s is due to %s: %+v", j.ID, j.WebhookURL, j.Delivery)
 		}
 		ids = append(ids, j.ID)
 	}
 	return ids, next
+}
+
+// hosts are those that are owed something.
+func (e *env) hosts() []storage.OwedHost {
+	e.Helper()
+	hosts, err := e.s().OwedHosts(e.ctx)
+	e.ok(err)
+	return hosts
 }
 
 // hooked cancels a new job, so that it owes its webhook.
@@ -30,7 +38,7 @@ func (e *env) hooked(client, url string, at time.Time) job.ID {
 	ask.WebhookURL = url
 	j, _, err := e.s().CreateJob(e.ctx, ask, nil)
 	e.ok(err)
-	if ids, _ := e.owed(at.Add(1000*time.Hour), 1000); slices.Contains(ids, j.ID) {
+	if ids, _ := e.owed(j.WebhookHost(), at.Add(1000*time.Hour), 1000); slices.Contains(ids, j.ID) {
 		e.Fatal("a job owes a webhook that is not settled")
 	}
 	_, err = e.s().Cancel(e.ctx, client, j.ID, at)
@@ -39,7 +47,8 @@ func (e *env) hooked(client, url string, at time.Time) job.ID {
 }
 
 func deliveries(e *env) {
-	const url = "https://example.com/hook"
+	const url, host = "https://Example.com:8443/hook", "example.com:8443"
+	e.same(e.hosts(), []storage.OwedHost(nil))
 	first := e.hooked("a", url, e.now)
 	second := e.hooked("b", url, e.now.Add(time.Minute))
 	e.hooked("a", "", e.now)
@@ -49,7 +58,7 @@ func deliveries(e *env) {
 
 	is := func(at time.Time, limit int, want []job.ID, wantNext time.Time) {
 		e.Helper()
-		ids, next := e.owed(at, limit)
+		ids, next := e.owed(host, at, limit)
 		e.same(ids, want)
 		if !next.Equal(wantNext) {
 			e.Fatalf("the next is due at %s, want %s", next, wantNext)
@@ -66,6 +75,7 @@ func deliveries(e *env) {
 	j, err := e.s().Job(e.ctx, "a", first)
 	e.ok(err)
 	e.same(j.Delivery, later)
+	e.same(e.hosts(), []storage.OwedHost{{Host: host, Due: e.now.Add(time.Minute)}})
 
 	e.ok(e.s().KeepDelivery(e.ctx, second, job.Delivery{State: job.Delivered, Attempts: 1}))
 	is(e.now.Add(time.Hour), 10, []job.ID{first}, time.Time{})
@@ -73,6 +83,31 @@ func deliveries(e *env) {
 	is(e.now.Add(time.Hour), 10, nil, time.Time{})
 	for _, id := range []job.ID{first, second, deleted, job.NewID()} {
 		e.is(e.s().KeepDelivery(e.ctx, id, later), storage.ErrNotFound)
+	}
+	e.same(e.hosts(), []storage.OwedHost(nil))
+}
+
+// deliveriesByHost: each host has its own, in the order of names, however long.
+func deliveriesByHost(e *env) {
+	ids := map[string][]job.ID{}
+	var want []storage.OwedHost
+	for i, host := range []string{"a.example", "aa.example:1", "b.example", "zz"} {
+		at := e.now.Add(time.Duration(10-i) * time.Second)
+		for n := range 3 {
+			ids[host] = append(ids[host], e.hooked("client", "http://"+host+"/", at.Add(time.Duration(n)*time.Second)))
+		}
+		want = append(want, storage.OwedHost{Host: host, Due: at})
+	}
+	e.same(e.hosts(), want)
+	for host, all := range ids {
+		got, next := e.owed(host, e.now.Add(time.Hour), 2)
+		e.same(got, all[:2])
+		if next.IsZero() {
+			e.Fatal("there is a third")
+		}
+	}
+	if got, _ := e.owed("a", e.now.Add(time.Hour), 10); len(got) != 0 {
+		e.Fatalf("the beginning of a name has %v", got)
 	}
 }
 
