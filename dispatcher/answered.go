@@ -119,11 +119,16 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 			l.alike(it.run, a)
 		}
 	case provider.Broken:
-		if it.broken++; it.broken > 1 {
+		switch {
+		case l.hold != nil && !it.atFault:
+			it.excuse(a, p)
+			l.again(it, now)
+		case it.spent.broken >= maxBroken:
 			l.finish(it, a.Failure(p, job.CodeBadResponse, it.attempts))
-			return
+		default:
+			l.askLater(now, it)
+			it.spent.broken++
 		}
-		l.again(it, now)
 	case provider.SlowDown:
 		l.slowDown(now, it, a, p, alone)
 	case provider.Fatal:
@@ -140,11 +145,11 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 		case l.hold != nil && !it.atFault:
 			it.excuse(a, p)
 			l.again(it, now)
-		case it.spent >= it.run.maxRetries:
+		case it.spent.transient >= it.run.maxRetries:
 			l.finish(it, a.Failure(p, a.Code, it.attempts))
 		default:
-			l.again(it, now.Add(l.backoff(it.spent)))
-			it.spent++
+			l.again(it, now.Add(l.backoff(it.spent.transient)))
+			it.spent.transient++
 		}
 	}
 }

@@ -14,17 +14,16 @@ func (l *lane) blame(it *item) {
 	charge := func(it *item) (spent bool) {
 		it.atFault = true
 		if !weather {
-			it.spent += it.excused
-			it.excused = 0
+			it.spent, it.excused = it.spent.and(it.excused), tries{}
 		}
-		return it.spent > it.run.maxRetries && it.verdict != nil
+		return it.spent.over(it.run) && it.verdict != nil
 	}
 	charge(it)
 	for _, r := range l.runs {
 		waiting := r.retry
 		r.retry = nil
 		for _, it := range waiting {
-			if it.transient && charge(it) {
+			if it.failing && charge(it) {
 				l.finish(it, it.verdict)
 				continue
 			}
@@ -37,10 +36,15 @@ func (l *lane) blame(it *item) {
 // never be given.
 const maxVerdict = 4 << 10
 
-// excuse notes a transient answer that spends no retry, because of a hold.
+// excuse notes a transient or broken answer that spends nothing, because of a
+// hold.
 func (it *item) excuse(a *provider.Answer, p *job.Prompt) {
-	it.excused++
-	if it.spent+it.excused <= it.run.maxRetries {
+	if a.Class == provider.Broken {
+		it.excused.broken++
+	} else {
+		it.excused.transient++
+	}
+	if !it.spent.and(it.excused).over(it.run) {
 		return
 	}
 	told := *a

@@ -58,7 +58,7 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	switch {
 	case onlyKey:
 		h.other, h.next = true, now // another credential tells
-	case a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp:
+	case failing(a) || a.Class == provider.Fatal || a.Class == provider.UsedUp:
 		h.weather = true
 		l.worse(now, a)
 	case h.kind == outage:

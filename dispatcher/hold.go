@@ -11,7 +11,7 @@ import (
 type holdKind int
 
 const (
-	outage  holdKind = iota // the provider is down
+	outage  holdKind = iota // the provider is down, or answers nobody in its own way
 	refusal                 // the credential, the account or the model is refused
 	usedUp                  // a day's quota is used up
 	dayCap                  // the operator's own cap of a day is reached: no probe leaves
@@ -54,8 +54,15 @@ func newOutage(now time.Time, a *provider.Answer) *hold {
 }
 
 // downReason says what an outage looks like. Where no answer came the words are
-// ours, and quote nobody.
+// ours, and quote nobody; of a broken one no word of its body is told.
 func downReason(a *provider.Answer) string {
+	if a.Class == provider.Broken {
+		what := fmt.Sprintf("status %d", a.HTTPStatus)
+		if a.ContentType != "" {
+			what += ", " + a.ContentType
+		}
+		return "The provider's answers are not its JSON, or not whole (" + what + "): a proxy's page, perhaps."
+	}
 	if a.HTTPStatus == 0 && a.Message != "" {
 		return "The provider is down: " + strings.ToLower(a.Message[:1]) + a.Message[1:]
 	}
@@ -85,21 +92,22 @@ func newUsedUp(now time.Time, a *provider.Answer) *hold {
 	return h
 }
 
-// begin holds the lane. What an outage's first answers cost in retries is
-// given back: no retry is spent on the provider's weather.
+// begin holds the lane. What an outage's first answers cost is given back:
+// nothing is spent on the provider's weather.
 func (l *lane) begin(now time.Time, h *hold) {
 	l.hold = h
 	l.weather.forget()
 	l.unsuspect()
+	l.askNow(now, func(*item) bool { return true })
 	l.tell("a lane is held", h)
 	l.emit(command{verb: doSave})
 	if h.kind != outage {
 		return
 	}
 	excuse := func(it *item) {
-		it.excused, it.verdict = 0, nil // by an earlier hold
-		if it.transient && !it.atFault {
-			it.excused, it.spent = it.spent, 0
+		it.excused, it.verdict = tries{}, nil // by an earlier hold
+		if it.failing && !it.atFault {
+			it.excused, it.spent = it.spent, tries{}
 		}
 	}
 	for _, r := range l.runs {

@@ -17,8 +17,7 @@ type item struct {
 	raw  []byte // its line; aliases the block that it was read in
 
 	attempts int // requests sent, refusals for the rate left out; one for the prompt's own size counts
-	spent    int // retries spent
-	broken   int // broken answers
+	spent    tries
 
 	refused   int   // refusals for the rate
 	passed    int64 // requests of the lane that had passed at the first of them
@@ -29,14 +28,18 @@ type item struct {
 	fatals  int   // answers that refused the credential, the account or the model
 	fatalAt int64 // requests of the lane that had passed at the last of them
 
-	// excused counts its transient answers that spent no retry because of the
-	// present hold, and verdict is its error record if they come to count after
-	// all and leave it none.
-	excused int
+	// excused counts its answers that spent nothing because of the present hold,
+	// and verdict is its error record if they come to count after all and leave
+	// it no other try.
+	excused tries
 	verdict *job.Outcome
 
-	transient bool // its last answer was transient
-	atFault   bool // it failed while a canary passed: no weather excuses it
+	failing bool // its last answer was transient or broken
+	atFault bool // it failed while a canary passed: no weather excuses it
+
+	left     int64 // requests of the lane that had left, it among them, when it did
+	brokenAt int64 // and when its first broken answer came
+	heldBack bool  // it is asked again once others tell that it is not the weather
 
 	notBefore time.Time // while waiting for a retry
 	seq       uint64    // the order of those that may leave at the same time
@@ -58,6 +61,20 @@ func (it *item) size() rate.Size {
 	}
 	return it.sized
 }
+
+// tries are the answers of a prompt that count against it.
+type tries struct {
+	transient int // retries spent
+	broken    int
+}
+
+// maxBroken is how many answers of a prompt may be broken.
+const maxBroken = 1
+
+// over tells whether a prompt of a run that has spent so much gets no other try.
+func (t tries) over(r *run) bool { return t.transient > r.maxRetries || t.broken > maxBroken }
+
+func (t tries) and(u tries) tries { return tries{t.transient + u.transient, t.broken + u.broken} }
 
 // maxTokens is the max_tokens of a line; 0: it has none. Whether the line is
 // usable was seen before.

@@ -32,6 +32,11 @@ type lane struct {
 	seq    uint64
 
 	passed int64 // requests that the provider took
+	left   int64 // prompts' requests that left
+
+	// Prompts with a broken answer wait for others to tell whether it is the
+	// weather.
+	anyHeldBack bool
 
 	keys             keyring
 	today            dayCount
@@ -184,6 +189,7 @@ func (l *lane) step(now time.Time) (wake time.Time) {
 
 // goOn sends what may leave now: a prompt alone, or all others.
 func (l *lane) goOn(now time.Time) time.Time {
+	l.askOne(now)
 	wake, aside := l.vouch(now)
 	if !aside {
 		wake, aside = l.tryAlone(now)

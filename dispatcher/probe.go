@@ -108,10 +108,10 @@ func (l *lane) probeItem(now time.Time, other bool) *item {
 func (l *lane) probed(now time.Time, it *item, a *provider.Answer) {
 	h := l.hold
 	h.probing = false
-	failed := a.Class == provider.Transient || a.Class == provider.Fatal || a.Class == provider.UsedUp
+	failed := failing(a) || a.Class == provider.Fatal || a.Class == provider.UsedUp
 	untried := it.attempts <= 1
 	switch {
-	case h.kind == outage && h.passed && a.Class == provider.Transient:
+	case h.kind == outage && h.passed && failing(a):
 		l.blame(it)
 		l.resume(now)
 	case failed:
@@ -183,6 +183,9 @@ func (l *lane) worse(now time.Time, a *provider.Answer) {
 	case h.kind == usedUp:
 		h.next = now.Add(usedUpProbe)
 	default:
+		if h.kind == outage {
+			h.reason, h.status = downReason(a), a.HTTPStatus // a proxy may answer for it by now
+		}
 		h.next = now.Add(min(lastOutageProbe, firstOutageProbe<<min(h.probes, 10)))
 	}
 	held := now.Sub(h.since)

@@ -118,7 +118,7 @@ func (r *run) passedOver(it *item) bool {
 	if it.refused > 0 && (r.refusedLast || r.passed != nil && *r.passed < it.refusedAt+passedInDoubt) {
 		return true
 	}
-	return it.transient && r.freshFirst
+	return it.failing && r.freshFirst
 }
 
 // ready tells whether a prompt may leave for the first time.

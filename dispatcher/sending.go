@@ -68,6 +68,8 @@ func (l *lane) leaves(now time.Time, it *item) {
 	if it != l.trial || !it.drained {
 		l.leftAt = now
 	}
+	l.left++
+	it.left, it.heldBack = l.left, false
 	it.ticket = l.ctl.Sent(now, it.size())
 	r.requests.Take(now, 1)
 	r.tokens.Take(now, float64(it.estimate))

@@ -69,6 +69,7 @@ type stormLine struct {
 	handed  bool // to the committer
 	durable bool
 	spent   int // transient answers in this life
+	broken  int // and broken ones
 }
 
 // stormCommit is one thing that a commit makes durable.
@@ -211,7 +212,7 @@ func (s *tempest) crash() {
 				s.fault("line %d was sent, and the store knew only of lines up to %d", line, l.of.sentThrough)
 			}
 		}
-		l.flying, l.handed, l.spent, l.asked = false, false, 0, 0
+		l.flying, l.handed, l.spent, l.broken, l.asked = false, false, 0, 0, 0
 	}
 	s.pending, s.waits = nil, false
 	s.ever(s.now+s.within(5*time.Second), func() { s.begin(s.rng.Uint64()) })
@@ -308,8 +309,11 @@ func (s *tempest) send(line int64) {
 	a := s.answer(line, s.now)
 	s.soon(a.Latency, func() {
 		l.flying = false
-		if a.Class == provider.Transient {
+		switch a.Class {
+		case provider.Transient:
 			l.spent++
+		case provider.Broken:
+			l.broken++
 		}
 		s.event(logEntry{What: "answered", Line: line, Answer: logAnswer(&a)})
 		// The outcome, if it is one, is among the commands of the next step.
@@ -380,7 +384,7 @@ func (s *tempest) commit(c stormCommit) {
 }
 
 // checkCode: a prompt fails for its provider's sake only once its retries are
-// spent.
+// spent, or its second answer is broken, too.
 func (s *tempest) checkCode(l *stormLine, o *job.Outcome) {
 	if !o.Failed {
 		return
@@ -393,6 +397,9 @@ func (s *tempest) checkCode(l *stormLine, o *job.Outcome) {
 	}
 	if f.Error == job.CodeServerError && l.spent <= l.of.maxRetries {
 		s.fault("line %d is given up after %d transient answers, with %d retries", o.Line, l.spent, l.of.maxRetries)
+	}
+	if f.Error == job.CodeBadResponse && l.broken <= maxBroken {
+		s.fault("line %d is given up after %d broken answers", o.Line, l.broken)
 	}
 }
 
@@ -463,11 +470,15 @@ func skyOf(rng *rand.Rand) func(line int64, at time.Duration) provider.Answer {
 	badKeyAt := time.Duration(rng.IntN(300)+20) * time.Second
 	badKeyFor := time.Duration(rng.IntN(600)*rng.IntN(2)) * time.Second
 	sigma := rng.Float64() * 1.2
+	pageAt := time.Duration(rng.IntN(300)) * time.Second
+	pageFor := time.Duration(rng.IntN(300)*rng.IntN(2)) * time.Second
 	return func(_ int64, at time.Duration) (a provider.Answer) {
 		x := rng.Float64()
 		switch {
 		case at >= badKeyAt && at < badKeyAt+badKeyFor:
 			a = refusedKey()
+		case at >= pageAt && at < pageAt+pageFor:
+			a = aPage()
 		case flap > 0 && (at/flap)%2 == 1:
 			a = down()
 		case x < transient:

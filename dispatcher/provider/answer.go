@@ -28,10 +28,13 @@ type Answer struct {
 
 	Response   []byte // the whole body as one line of JSON; nil where it was none
 	HTTPStatus int    // 0: no answer came
-	RequestID  string
-	RetryAfter time.Duration // with SlowDown and UsedUp; 0: not named
-	Limits     rate.Limits
-	Latency    time.Duration
+	// ContentType is the media type of a Broken answer, without parameters;
+	// empty: none was named, or none that is one.
+	ContentType string
+	RequestID   string
+	RetryAfter  time.Duration // with SlowDown and UsedUp; 0: not named
+	Limits      rate.Limits
+	Latency     time.Duration
 }
 
 // Result is the answer as the outcome of a prompt. The class must be Done.

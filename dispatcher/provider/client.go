@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -133,7 +134,21 @@ func (c *Client) post(ctx context.Context, path string, body []byte) Answer {
 	a := c.endpoint.Dialect.Answer(&c.endpoint, res.StatusCode, res.Header, answer)
 	a.HTTPStatus, a.Latency = res.StatusCode, latency
 	a.Response = kept(answer, a.Class == Done)
+	if a.Class == Broken {
+		a.ContentType = mediaType(res.Header)
+	}
 	return a
+}
+
+const maxMediaType = 64 // bytes; the longest that are in use are shorter
+
+// mediaType is what a body says it is, where that is a media type.
+func mediaType(h http.Header) string {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || len(t) > maxMediaType {
+		return ""
+	}
+	return t
 }
 
 // watched is a request with a failpoint after it was written, and before its

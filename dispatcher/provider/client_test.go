@@ -111,3 +111,21 @@ func TestClientWithoutAServer(t *testing.T) {
 		t.Errorf("got %s %q", a.Class, a.Message)
 	}
 }
+
+// A broken answer tells what it said it was, and no more than a media type.
+func TestClientTellsTheTypeOfABrokenAnswer(t *testing.T) {
+	for header, want := range map[string]string{
+		"Text/HTML; charset=utf-8":                  "text/html",
+		"your prompt was: x":                        "",
+		"text/" + strings.Repeat("x", maxMediaType): "",
+		"application/json":                          "application/json",
+	} {
+		a := send(t, newTestClient(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", header)
+			io.WriteString(w, "<html>")
+		}))
+		if a.Class != Broken || a.HTTPStatus != 200 || a.ContentType != want {
+			t.Errorf("%q: %s, status %d, type %q", header, a.Class, a.HTTPStatus, a.ContentType)
+		}
+	}
+}
