@@ -178,3 +178,21 @@ func TestBrokenForTooLong(t *testing.T) {
 		t.Errorf("ended as %q", got)
 	}
 }
+
+// Once a canary told that they are at fault, they do not wait for one another.
+func TestBrokenFoundOut(t *testing.T) {
+	s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+		a := done()
+		if line > 0 {
+			a = aPage()
+		}
+		a.Latency = 5 * time.Second
+		return a
+	})
+	r := s.job("a", 1, 10, job.Job{})
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 10 || len(s.sentAt) != 20 || s.endedAt[r] > 50*time.Second {
+		t.Errorf("%d error records after %d requests and %s", s.failures(), len(s.sentAt), s.endedAt[r])
+	}
+}
