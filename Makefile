@@ -24,7 +24,7 @@ demo: ## The main job from end to end against a simulated provider (PROMPTS=FILE
 	@PROMPTS='$(PROMPTS)' sh examples/demo.sh
 
 test: ## All tests that need Go alone, with the race detector
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 20m ./...
 
 test-long: sdk crash-long ## The long forms: a million prompts, more of everything
 	PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 40m -run TestMemoryStaysFlat ./e2e
