@@ -43,11 +43,13 @@ func ownURL(l net.Listener, secure bool) string {
 	if secure {
 		scheme = "https://"
 	}
-	return scheme + reachable(l)
+	return scheme + Reachable(l)
 }
 
-// reachable is a listener's address as a client on the same machine can use it.
-func reachable(l net.Listener) string {
+// Reachable is a listener's address as a client on the same machine can use it,
+// host:port: localhost where it takes any address, since 0.0.0.0 is none to
+// connect to.
+func Reachable(l net.Listener) string {
 	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.IsUnspecified() {
 		return fmt.Sprintf("localhost:%d", addr.Port)
 	}

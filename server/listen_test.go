@@ -24,7 +24,7 @@ func TestOwnURL(t *testing.T) {
 		if got := ownURL(l, true); got != "https://"+want {
 			t.Errorf("%s is told as %s, want https://%s", addr, got, want)
 		}
-		if got := reachable(l); got != want {
+		if got := Reachable(l); got != want {
 			t.Errorf("%s is told as %s, want %s", addr, got, want)
 		}
 		if err := l.Close(); err != nil {

@@ -205,12 +205,11 @@ func (s *Server) HTTPAddr() string { return s.httpListener.Addr().String() }
 // GRPCAddr is the address that gRPC is served on.
 func (s *Server) GRPCAddr() string { return s.grpcListener.Addr().String() }
 
-// URL is where a client on this machine reaches REST: localhost where the
-// listener takes any address, since 0.0.0.0 is none to connect to.
+// URL is where a client on this machine reaches REST.
 func (s *Server) URL() string { return ownURL(s.httpListener, s.cfg.TLSCert != "") }
 
 // GRPCTarget is where a client on this machine reaches gRPC, as host:port.
-func (s *Server) GRPCTarget() string { return reachable(s.grpcListener) }
+func (s *Server) GRPCTarget() string { return Reachable(s.grpcListener) }
 
 // Admin is the admin socket's handler, for more verbs (before Serve) and for
 // its Observer, which --admin-addr shows.

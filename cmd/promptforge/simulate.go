@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/promptforge/promptforge/server"
 	"github.com/promptforge/promptforge/simulator"
 )
 
@@ -81,7 +82,7 @@ func (c *simulateCmd) Run(p *program) error {
 	if err != nil {
 		return fmt.Errorf("--addr %s: cannot listen on this address: %w", c.Addr, errors.Unwrap(err))
 	}
-	url := "http://" + reachable(listener.Addr())
+	url := "http://" + server.Reachable(listener)
 	fmt.Fprintf(p.stdout, "listening url=%s\n", url)
 	fmt.Fprintf(p.stderr, "Point PromptForge at it:\n"+
 		"  export OPENAI_BASE_URL=%[1]s/v1 OPENAI_API_KEY=any\n"+
@@ -89,30 +90,21 @@ func (c *simulateCmd) Run(p *program) error {
 		"  export GEMINI_BASE_URL=%[1]s GEMINI_API_KEY=any\n"+
 		"  export MISTRAL_BASE_URL=%[1]s/mistral MISTRAL_API_KEY=any\n", url)
 
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	provider := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
 	defer context.AfterFunc(p.ctx, func() {
 		defer close(stopped)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			server.Close() //nolint:errcheck // requests that hang are cut, as a dead provider would
+		if provider.Shutdown(ctx) != nil {
+			provider.Close() //nolint:errcheck // requests that hang are cut, as a dead provider would
 		}
 	})()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := provider.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("the simulator stopped: %w", err)
 	}
 	<-stopped
 	stats := sim.Stats()
 	fmt.Fprintf(p.stderr, "Stopped after %s, %s of them answered.\n", plural(stats.Requests, "request"), number(stats.Answered))
 	return nil
-}
-
-// reachable is a listener's address as a client on the same machine can use it:
-// 0.0.0.0 is none to connect to.
-func reachable(addr net.Addr) string {
-	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return fmt.Sprintf("localhost:%d", tcp.Port)
-	}
-	return addr.String()
 }
