@@ -24,7 +24,7 @@ import (
 
 const (
 	linearRecent = 6   // how many of its last jobs a client works on
-	linearRate   = 200 // the least calls a second, asked of the long form
+	linearRate   = 200 // the least calls a second
 )
 
 // TestStatusIsLinearizable lets 16 callers, half of them with a client of their
@@ -84,7 +84,7 @@ func TestStatusIsLinearizable(t *testing.T) {
 	rate := float64(h.calls.Load()) / time.Duration(took).Seconds()
 	t.Logf("%d calls in %s, %.0f a second; %d restarts; %d answers lost, %d times nobody listened; calls: %s",
 		h.calls.Load(), time.Duration(took).Round(time.Millisecond), rate, restarts, h.lost.Load(), h.refused.Load(), h.kinds())
-	if longForm() && rate < linearRate {
+	if rate < linearRate {
 		t.Errorf("%.0f calls a second are less than %d", rate, linearRate)
 	}
 	for _, err := range h.errs[:min(len(h.errs), 5)] {

@@ -37,9 +37,6 @@ func (p livePace) oracle(latency time.Duration) time.Duration {
 // TestLivePace has a server find a provider's limit in real time, where it is
 // told in headers and where it is not, and holds its time and its refusals
 // against those of one that knows it. A refused request costs nothing here.
-//
-// Only the long form judges the figures: a minute on a machine that others use
-// says little. The short one sees that all is answered once.
 func TestLivePace(t *testing.T) {
 	const latency = 50 * time.Millisecond
 	for _, pace := range paces() {
@@ -73,10 +70,10 @@ func TestLivePace(t *testing.T) {
 				refused := float64(seen.RateLimited) / float64(pace.prompts)
 				t.Logf("%.1f s, %.3f of the oracle's time; %d refused, %.2f %%; %d answered for %d prompts",
 					took.Seconds(), ratio, seen.RateLimited, 100*refused, seen.Answered, pace.prompts)
-				if longForm() && ratio > slowest {
+				if ratio > slowest {
 					t.Errorf("it took %.3f of the oracle's time, want at most %.2f", ratio, slowest)
 				}
-				if longForm() && refused > refusals {
+				if refused > refusals {
 					t.Errorf("%.2f %% of the prompts were refused once, want at most %.0f %%", 100*refused, 100*refusals)
 				}
 				if seen.Answered != int64(pace.prompts) || job.CompletedCount != int64(pace.prompts) {
