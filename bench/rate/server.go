@@ -57,7 +57,7 @@ type ruling struct {
 // enter rules on a request. Whoever was accepted must leave.
 func (s *server) enter(now time.Duration, l length) ruling {
 	r := ruling{accepted: true}
-	if s.sc.Flaky > 0 && s.moods.Float64() < s.sc.Flaky {
+	if s.moods != nil && s.moods.Float64() < s.sc.Flaky {
 		return ruling{retryAfter: s.retryAfter(time.Second)}
 	}
 	if s.sc.Kind == Concurrency && s.open >= s.sc.Places {
