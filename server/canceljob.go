@@ -36,11 +36,11 @@ func (s *service) CancelJob(ctx context.Context, req *promptforgev1.CancelJobReq
 }
 
 // holderStopped waits until a cancelled job's holder has said that it sends
-// nothing more, or cannot send any more.
+// nothing more, or has given it back, or cannot send any more.
 func (s *service) holderStopped(ctx context.Context, j *job.Job, changed <-chan struct{}) error {
 	lapsed := time.NewTimer(cancelWait)
 	defer lapsed.Stop()
-	for !j.Acknowledged && !j.Settled() {
+	for !j.Acknowledged && !j.Released && !j.Settled() {
 		select {
 		case <-changed:
 		case <-lapsed.C:
