@@ -176,6 +176,7 @@ func (s *Server) buildHTTP(config *tls.Config) error {
 	s.front = &front{leaving: &s.leaving, store: s.cfg.Store, room: s.cfg.Room, failures: s.failures, log: s.cfg.Log, transfers: s.transfers, gateway: gateway, reference: apiref.Handler()}
 	s.http = newHTTPServer(s.front, s.cfg.Log)
 	s.http.TLSConfig = config
+	new(unused).watch(s.http)
 	return nil
 }
 
