@@ -139,7 +139,7 @@ func TestGeminiErrorsDecode(t *testing.T) {
 		"400": {400, "INVALID_ARGUMENT", 0}, "context_length": {400, "INVALID_ARGUMENT", 0}, "413": {400, "INVALID_ARGUMENT", 0},
 		"too_large": {429, "RESOURCE_EXHAUSTED", 0}, "401": {400, "INVALID_ARGUMENT", 2}, "403": {403, "PERMISSION_DENIED", 0},
 		"unknown_model": {404, "NOT_FOUND", 0}, "insufficient_quota": {429, "RESOURCE_EXHAUSTED", 0}, "402": {402, "FAILED_PRECONDITION", 0}, "spend_limit": {429, "RESOURCE_EXHAUSTED", 0},
-		"day_quota": {429, "RESOURCE_EXHAUSTED", 3}, "429": {429, "RESOURCE_EXHAUSTED", 3}, "429_silent": {429, "RESOURCE_EXHAUSTED", 0},
+		"day_quota": {429, "RESOURCE_EXHAUSTED", 3}, "429": {429, "RESOURCE_EXHAUSTED", 1}, "429_silent": {429, "RESOURCE_EXHAUSTED", 0},
 		"408": {408, "DEADLINE_EXCEEDED", 0}, "409": {409, "ABORTED", 0}, "500": {500, "INTERNAL", 0}, "502": {502, "502 Bad Gateway", 0},
 		"503": {503, "UNAVAILABLE", 0}, "504": {504, "DEADLINE_EXCEEDED", 0}, "529": {529, "UNAVAILABLE", 0},
 	}
@@ -163,13 +163,30 @@ func TestGeminiErrorsDecode(t *testing.T) {
 		case e.Code != want.code || e.Status != want.status || len(e.Details) != want.details || e.Message == "":
 			t.Errorf("%s: %+v", class, e)
 		}
-		if class == "429" {
+		if class == "429" { // ordered, where no limit was reached: it says when, and names no quota
 			raw, _ := json.Marshal(e.Details)
-			for _, part := range []string{`"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"`, `"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"`} {
-				if !strings.Contains(string(raw), part) {
-					t.Errorf("no %s in %s", part, raw)
-				}
+			if string(raw) != `[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]` {
+				t.Errorf("429: %s", raw)
 			}
+		}
+	}
+}
+
+func TestGeminiQuotaDecodes(t *testing.T) {
+	w := start(t, simulator.Config{Headers: true, RPM: 1})
+	models := w.gemini().Models
+	if _, err := models.GenerateContent(t.Context(), flash, genai.Text("a"), nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := models.GenerateContent(t.Context(), flash, genai.Text("a"), nil)
+	var e genai.APIError
+	if !errors.As(err, &e) || e.Code != 429 || e.Status != "RESOURCE_EXHAUSTED" || len(e.Details) != 3 || e.Message == "" {
+		t.Fatalf("%v", err)
+	}
+	raw, _ := json.Marshal(e.Details)
+	for _, part := range []string{`"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"`, `"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"`} {
+		if !strings.Contains(string(raw), part) {
+			t.Errorf("no %s in %s", part, raw)
 		}
 	}
 }
