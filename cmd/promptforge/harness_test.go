@@ -215,9 +215,14 @@ func promptsFile(t *testing.T, n int) string {
 	return name
 }
 
+// write puts a file in its place whole: another test's SIGHUP, which every
+// server in this process hears, may have it read at any moment.
 func write(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
 }
