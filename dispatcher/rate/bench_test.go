@@ -23,3 +23,16 @@ func BenchmarkController(b *testing.B) {
 		c.Answered(now, Feedback{Ticket: k, Bytes: 100, Tokens: 50})
 	}
 }
+
+// A refusal is explained under every law.
+func BenchmarkExplain(b *testing.B) {
+	var tr trace
+	tr.begin(0, 1, 0)
+	for i := range 1000 {
+		tr.add(float64(i+3)/10, float64(i))
+	}
+	s := refusedSpan{&tr, 100.3, 1000, 10, 0, 1}
+	for b.Loop() {
+		s.explain()
+	}
+}

@@ -3,6 +3,10 @@ package rate
 // longestGap is the most seconds between two probes.
 const longestGap = 30.0
 
+// slightDebt is what a bucket lacks at most, in requests, that refused one at
+// a rate which was hardly too high, but for what refusals may cost.
+const slightDebt = 0.4
+
 // closure is the time from a refusal until a probe is accepted.
 type closure struct {
 	from     phase
@@ -12,6 +16,7 @@ type closure struct {
 	counted  float64 // what was accepted in the minute before
 	top, rho float64
 	fell     bool
+	slight   bool // the rate was hardly too high
 
 	refused   float64 // refusals since
 	notBefore float64 // as the provider asked
@@ -47,7 +52,11 @@ func (c *closure) next(l *learner, t float64) float64 {
 	if c.resumed && c.probes == 0 {
 		return c.notBefore
 	}
-	at := c.lastSent + min(longestGap, max(feedback, (2+c.refused)/c.rho)*c.gap)
+	debt := 2.0
+	if c.slight && !l.patient {
+		debt = slightDebt
+	}
+	at := c.lastSent + min(longestGap, max(feedback, (debt+c.refused+l.lengths.owed)/c.rho)*c.gap)
 	if c.probes > 0 {
 		at = max(at, c.notBefore)
 	}
@@ -62,9 +71,13 @@ func (c *closure) next(l *learner, t float64) float64 {
 
 func (c *closure) probe(k Ticket) { c.probing, c.probeAt, c.number = true, k.at, k.number }
 
-func (c *closure) probeRefused(t float64, k Ticket, retryAfter float64) {
+func (c *closure) probeRefused(l *learner, t float64, k Ticket, retryAfter float64) {
 	c.probing = false
 	c.refused++
+	if c.slight && !l.patient {
+		l.patient, c.lastSent = true, k.at
+		return
+	}
 	c.probes++
 	c.gap *= 2
 	c.lastSent = k.at

@@ -177,12 +177,14 @@ func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
 	}
 	if c.units.measure == byRequest && c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
-		c.places.refuse(t, f.Ticket.open)
+		if c.places.refuse(t, f.Ticket.open); c.places.known && !before && c.learner.belief.exact() {
+			c.places = places{latency: c.places.latency}
+		}
 		if before && !c.places.known {
 			c.learner.restart(c.sent.perMinute(now) / minuteSeconds / 2)
 		}
 	}
-	c.learner.lengths = c.units.possible()
+	c.learner.lengths = c.units.lengths(c.learner.spanTo(f.Ticket).count, float64(c.inFlight))
 	c.learner.refused(t, f.Ticket, f.RetryAfter.Seconds())
 	c.units.refused(&c.learner, &f.Ticket)
 	if fresh && c.units.judge(&c.learner, &f.Ticket, spent) {

@@ -15,6 +15,7 @@ type bucket struct {
 	headers                 bool
 	quick                   bool // a refusal takes 50 ms
 	retryAfter              bool
+	counted                 bool // a refusal costs as much as an acceptance
 }
 
 func (b *bucket) ask(now time.Time) (ok bool, f Feedback) {
@@ -27,6 +28,9 @@ func (b *bucket) ask(now time.Time) (ok bool, f Feedback) {
 	}
 	if b.level < 1 {
 		f.Verdict = Refused
+		if b.counted {
+			b.level = max(-b.depth, b.level-1)
+		}
 		if b.retryAfter {
 			f.RetryAfter = time.Duration((1 - b.level) / b.perSecond * float64(time.Second))
 		}

@@ -27,9 +27,10 @@
 //     (minute.go).
 //   - At a refusal a bucket is empty, whatever its depth, so what it accepts
 //     until the next one is its rate. Only where it overflowed in between does
-//     the depth matter: each span is replayed under every depth, and the depth
-//     under which the spans agree is believed (replay.go). A climb makes spans
-//     that differ until one explanation is left (lessons.go).
+//     the depth matter, and where refusals count what they cost: each span
+//     (trace.go) is replayed under every law (bucketlaw.go), and the law under
+//     which the spans agree is believed (belief.go). A climb makes spans that
+//     differ until one explanation is left (lessons.go).
 //   - A cruise then paces evenly at the rate, which fits every kind of limiter,
 //     and after a while goes beyond it by 1, 2, 4 % and so on until it is
 //     refused: that sharpens the rate, or finds that the limit was raised. A

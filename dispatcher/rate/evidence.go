@@ -38,16 +38,25 @@ const (
 )
 
 // sizes are how much requests are of a measure.
-type sizes struct{ n, mean, square float64 }
+type sizes struct{ n, mean, square, most float64 }
 
 func (z *sizes) add(amount float64) {
 	z.n = min(z.n+1, recentMemory)
+	z.most = max(z.most, amount)
 	z.mean += (amount - z.mean) / z.n
 	z.square += (amount*amount - z.square) / z.n
 }
 
 // vary tells whether they do: what is alike cannot be told from requests.
 func (z *sizes) vary() bool { return z.square-z.mean*z.mean > unlike*unlike*z.mean*z.mean }
+
+// variance is that of a request's measure, in the mean request's.
+func (z *sizes) variance() float64 {
+	if z.mean <= 0 {
+		return 0
+	}
+	return max(0, z.square/(z.mean*z.mean)-1)
+}
 
 // recent is what left a short time ago, by a measure.
 type recent struct {

@@ -67,7 +67,7 @@ func (l *learner) after(grown float64) float64 {
 // refutes is how many times a climb doubles that went beyond all that explains
 // the spans, and nothing was refused.
 func (l *learner) refutes(grown float64) float64 {
-	if l.stage < 2 || l.lengths {
+	if l.stage < 2 || l.lengths.matter {
 		return 0
 	}
 	return min(60, max(0, grown/l.step-climbSteps)/refutedSteps)

@@ -78,7 +78,7 @@ type learner struct {
 	far     bool    // a window refused far below its count, and it may have been chance
 	counted float64 // in the minute before a window's last refusal
 	wholeAt float64 // from when on the minute holds all that a window counts: not at once after a restart
-	debt    float64 // refusals since the last span
+	patient bool    // a probe after a slight refusal came too early
 	trace   trace
 	belief  belief
 
@@ -89,7 +89,7 @@ type learner struct {
 	noise     noise
 	trial     trial
 	suspected bool // a trial is to be made when the next probe passes
-	lengths   bool // refusals may have to do with how long requests are
+	lengths   lengths
 	closure   closure
 	minute    minute
 	feedback  float64 // seconds that a refusal takes
@@ -123,7 +123,7 @@ func newLearner(start float64, k kind) learner {
 		}
 	}
 	l.pace.even = true
-	l.trace.begin(0, true)
+	l.trace.begin(0, 0, 0)
 	return l
 }
 
@@ -222,7 +222,7 @@ func (l *learner) resume(t, notBefore float64) {
 	l.phase, l.since, l.waiting = closed, l.lastSent+1, false
 	l.closure = closure{from: regain, resumed: true, lastSent: notBefore, notBefore: notBefore, rho: rampStart, gap: 1}
 	l.mark, l.busy = mark{t, l.lastSent + 1, l.refusals}, 0
-	l.trace.begin(t, true)
+	l.trace.begin(t, 0, 0)
 }
 
 // resuming tells whether the first request after a hold is still to be accepted.
@@ -326,17 +326,17 @@ func (l *learner) refused(t float64, k Ticket, retryAfter float64) {
 			l.closure.refused++
 		}
 	case l.phase == closed:
-		l.closure.probeRefused(t, k, retryAfter)
+		l.closure.probeRefused(l, t, k, retryAfter)
 	default:
 		l.close(t, k, retryAfter)
 	}
 	l.refusals++
-	l.debt++
 	if k.number >= l.mark.number {
 		l.mark = mark{k.at, k.number + 1, l.refusals}
-		l.trace.begin(k.at, false)
+		l.trace.begin(k.at, max(1, l.closure.refused), k.at-l.closure.sentAt)
 		l.busy = t - k.at
 	} else {
 		l.mark.refused = min(l.mark.refused+1, l.refusals) // it came out of its turn
+		l.trace.refused++
 	}
 }

@@ -6,14 +6,9 @@ import (
 )
 
 const (
-	// spanSpread is the standard error of a span's count; each refusal before it
-	// that may have been debt adds half a request.
-	spanSpread = 1.5
-	debtSpread = 0.5
-
 	// A climb is over when all explanations agree to settled after a span of
-	// settledCount, or after so many stages. A stage begins a little below the lowest and takes about six steps
-	// to the highest.
+	// settledCount, or after so many stages. A stage begins a little below the
+	// lowest and takes about six steps to the highest.
 	settled      = 1.06
 	settledCount = 8
 	mostStages   = 4
@@ -33,6 +28,8 @@ const (
 	longestStep = 12.0
 	// disagree is by how much explanations must differ to end a cruise.
 	disagree = 1.2
+	// fewSpans say too little to question a rate that was known.
+	fewSpans = 3
 
 	// A span that shows less than this share of the rate tells of a fall.
 	fellShare = 0.7
@@ -41,6 +38,8 @@ const (
 	earlyCount  = 30
 	earlyCut    = 0.02
 	earlyInARow = 3
+	// withinFlat of the time that a cruise stays within the limit is surely so.
+	withinFlat = 0.9
 	// A refusal in a known window is at its count if it is within countNear of
 	// it, or of the one before within countAgain.
 	countNear  = 0.03
@@ -70,14 +69,13 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 		l.doubt(k)
 		l.phase, l.since = closed, l.lastSent+1
 		l.closure.rho = top
-		l.debt = 0
 		return
 	case s.count > 0 && full:
-		e := l.trace.explain(k.at, s.count, top, spanSpread+debtSpread*l.debt)
-		l.belief.add(e)
-		most = e.rates[0]
+		refused := refusedSpan{&l.trace, k.at, s.count, top, l.lengths.lumps, l.lengths.longest}
+		var e explained
+		e, most = refused.explain()
+		l.belief.add(e, s.count)
 	}
-	l.debt = 0
 	l.suspect(grown)
 	switch l.phase {
 	case ramp:
@@ -98,14 +96,14 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 
 // suspect watches for refusals that have nothing to do with the rate.
 func (l *learner) suspect(grown float64) {
-	switch within := grown < l.flat(); {
+	switch within := grown < withinFlat*l.flat(); {
 	case l.phase == cruise && !within, l.phase == ramp && l.noise.share == 0, l.phase == regain:
 		l.noise.isLate()
 	case l.tried == 0 || l.noise.share > 0:
-		l.noise.isEarly()
+		l.noise.isEarly(l.belief.unexplained())
 	}
 	starved := l.closure.top < l.rate/noiseStarved
-	l.suspected = l.noise.suspected(l.lengths && !starved) && (l.phase == cruise || starved || l.noise.share > 0)
+	l.suspected = l.noise.suspected(l.lengths.matter && !starved) && (l.phase == cruise || starved || l.noise.share > 0)
 }
 
 // narrow takes what a climb brought.
@@ -166,6 +164,7 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 		return
 	}
 	early := grown < l.flat()/2
+	l.closure.slight = full && !early
 	switch {
 	case !full:
 	case l.tried > 0 && s.count < 3:
@@ -179,7 +178,9 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 		return
 	default:
 		best, low, high := l.belief.rate()
-		if high > disagree*low {
+		if l.belief.n < fewSpans && l.sure && low <= l.rate && l.rate <= high*settled {
+			best = l.rate // as it was known before a restart or a hold
+		} else if high > disagree*low {
 			l.stage = 1
 			l.narrow(s)
 			l.closure.from = climb
@@ -236,8 +237,13 @@ func (l *learner) reopen(t float64) {
 		if c.fell && c.span.count > 0 {
 			low, l.factor = max(low, 0.9*c.span.rate()), 1.3
 		}
-		if c.from != ramp {
+		switch {
+		case c.from == regain:
 			l.belief.forget()
+		case c.from == cruise:
+			l.belief.lowered()
+		case c.from == climb:
+			l.belief.restart()
 		}
 		if c.from == regain {
 			l.rate, l.refuted = min(l.rate, c.top/2), false

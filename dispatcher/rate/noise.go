@@ -19,11 +19,11 @@ const (
 	noiseStarved = 8.0
 	// A trial sends trialRequests, and trialBanked times what a limit may have
 	// saved up since it refused, at so many times the rate that was refused last.
-	// A limit refuses more than half of them; what refuses no more than
+	// A limit refuses about half of them; what refuses no more than
 	// trialRefused and the share that was seen before does not look at the rate.
 	trialRequests = 16
 	trialBanked   = 2
-	trialFactor   = 4.0
+	trialFactor   = 2.0
 	trialRefused  = 2
 	// A trial is made only so many times a refusal's time, or requests, after
 	// the refusal.
@@ -116,9 +116,13 @@ func (n *noise) probes() int {
 	return 0
 }
 
-// isEarly hears of a refusal that reached the learner and came early.
-func (n *noise) isEarly() {
-	if n.early++; n.share == 0 {
+// isEarly hears of a refusal that reached the learner and came early; it counts
+// twice where no limit explains it.
+func (n *noise) isEarly(unexplained bool) {
+	if n.early++; unexplained {
+		n.early++
+	}
+	if n.share == 0 {
 		n.refused++
 	}
 }

@@ -89,7 +89,7 @@ func TestNoiseTriesSeldomInVain(t *testing.T) {
 	var n noise
 	var trials []int
 	for i := range 400 {
-		if n.isEarly(); n.suspected(false) {
+		if n.isEarly(false); n.suspected(false) {
 			trials = append(trials, i)
 			n.tried(false)
 		}
@@ -166,7 +166,7 @@ func TestLengthsDelayATrial(t *testing.T) {
 		"a climb":           {false, noiseEarly, 10, climb, false},
 	} {
 		l := newLearner(0, kindUnknown)
-		l.phase, l.rate, l.lengths, l.closure.top, l.noise.early = c.phase, 10, c.lengths, c.top, c.early-1
+		l.phase, l.rate, l.lengths, l.closure.top, l.noise.early = c.phase, 10, lengths{matter: c.lengths}, c.top, c.early-1
 		if l.suspect(0); l.suspected != c.want {
 			t.Errorf("%s: suspected is %v", name, l.suspected)
 		}

@@ -99,6 +99,35 @@ func (u *units) possible() bool {
 	return u.measure != byRequest
 }
 
+// lengths is what is not known of a bucket at a refusal, in units, since requests
+// are not all alike.
+type lengths struct {
+	matter  bool    // refusals may have to do with them
+	lumps   float64 // variance of what the bucket holds
+	longest float64 // what a request took at most: no bucket holds less
+	owed    float64 // what the answers under way will take
+}
+
+// lengths are those after a span of so many requests, with so many under way.
+func (u *units) lengths(requests, inFlight float64) lengths {
+	if u.measure == byRequest {
+		n := lengths{matter: u.possible(), longest: 1}
+		if !n.matter {
+			return n
+		}
+		for m := byTokens; m < measures; m++ {
+			n.lumps = max(n.lumps, u.sizes[m].variance()*(1+requests))
+		}
+		return n
+	}
+	z := &u.sizes[u.measure]
+	n := lengths{matter: true, lumps: z.variance(), longest: z.most / u.size}
+	if u.measure == byTokens {
+		n.owed = inFlight * max(0, z.mean-u.sizes[byPrompt].mean) / u.size
+	}
+	return n
+}
+
 // take gives a request its number: that of its last unit. A probe has one at
 // least.
 func (u *units) take(k *Ticket, next int64, probe bool) {
@@ -270,8 +299,8 @@ func (u *units) adopt(l *learner, log *spendLog, t float64, next int64) {
 		l.belief.forget()
 		l.closure.rho, l.closure.fell = rate, false
 	}
-	l.mark, l.debt, l.busy = mark{t, next, l.refusals}, 0, 0
-	l.trace.begin(t, false)
+	l.mark, l.busy = mark{t, next, l.refusals}, 0
+	l.trace.begin(t, 1, 0)
 	l.closure.refused = 1
 	l.minute.rewrite(t, func(from, to float64) float64 {
 		passed := log.at(to)
