@@ -13,8 +13,12 @@ const (
 	// all from unexplainedCost on (as twice the logarithm of a likelihood).
 	costSpread      = 3.0
 	unexplainedCost = 20.0
-	// exactRequests are few that a span may be off where its law is the true one.
-	exactRequests = 3.0
+	// A span of exactCount or more may be off by exactRequests, and exactShare of
+	// the count's root, where its law is the true one: with a limit of requests at
+	// once it is off by about 0.4 of that root.
+	exactRequests = 1.0
+	exactShare    = 0.1
+	exactCount    = 400.0
 	// pastMost is how much is kept at most of what older spans said against a law.
 	pastMost = 20.0
 	// loweredSteps of depthFactor are how much less a bucket holds at most when its
@@ -146,16 +150,17 @@ func (b *belief) under(i int) (rate, cost float64) {
 // exact tells whether under one law all spans are explained to within a few
 // requests: a limit of requests at once varies with how long answers take.
 func (b *belief) exact() bool {
-	if b.n < spansKept {
+	if b.n < spansKept || slices.Min(b.counts[:]) < exactCount {
 		return false
 	}
 	for i := range bucketLaws {
 		rate, _ := b.under(i)
-		off := 0.0
+		exact := rate > 0
 		for j := range b.n {
-			off = max(off, b.counts[j]*math.Abs(math.Log(b.spans[j][i].rate/max(rate, slowest/2))))
+			off := b.counts[j] * math.Abs(math.Log(b.spans[j][i].rate/rate))
+			exact = exact && off <= exactRequests+exactShare*math.Sqrt(b.counts[j])
 		}
-		if off <= exactRequests {
+		if exact {
 			return true
 		}
 	}

@@ -1,11 +1,16 @@
 package rate
 
-// longestGap is the most seconds between two probes.
-const longestGap = 30.0
-
-// slightDebt is what a bucket lacks at most, in requests, that refused one at
-// a rate which was hardly too high, but for what refusals may cost.
-const slightDebt = 0.4
+const (
+	// longestGap is the most seconds between two probes.
+	longestGap = 30.0
+	// windowGap is the least number of seconds between two probes of a window: with
+	// doubling gaps eight of them reach to its end.
+	windowGap = 0.15
+	// A bucket lacks unknownDebt requests at most besides what refusals cost, and
+	// slightDebt where it refused at a rate that was hardly too high.
+	unknownDebt = 2.0
+	slightDebt  = 0.4
+)
 
 // closure is the time from a refusal until a probe is accepted.
 type closure struct {
@@ -34,6 +39,10 @@ type closure struct {
 // that is out tells.
 func (c *closure) next(l *learner, t float64) float64 {
 	feedback := l.feedback * feedbackSpread
+	least := feedback
+	if l.kind == kindWindow {
+		least = max(least, windowGap)
+	}
 	if c.probing {
 		return c.probeAt + feedback
 	}
@@ -52,11 +61,11 @@ func (c *closure) next(l *learner, t float64) float64 {
 	if c.resumed && c.probes == 0 {
 		return c.notBefore
 	}
-	debt := 2.0
+	debt := unknownDebt
 	if c.slight && !l.patient {
 		debt = slightDebt
 	}
-	at := c.lastSent + min(longestGap, max(feedback, (debt+c.refused+l.lengths.owed)/c.rho)*c.gap)
+	at := c.lastSent + min(longestGap, max(least, (debt+c.refused+l.lengths.owed)/c.rho)*c.gap)
 	if c.probes > 0 {
 		at = max(at, c.notBefore)
 	}

@@ -34,7 +34,7 @@ const (
 	probeRequests = 12.0
 	probeSeconds  = 2.0
 	windowSeconds = 6.0
-	windowFlat    = 100.0
+	windowFlat    = 98.0
 	// windowFlat is the most seconds within a window's count: a raise is to be
 	// found in two windows and a half.
 	//

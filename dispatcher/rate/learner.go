@@ -75,6 +75,7 @@ type learner struct {
 	sure    bool    // nothing contradicts rate
 	tried   int     // probes that were refused before the last was accepted
 	early   float64 // refusals in a row that came early in a cruise
+	shut    int     // and whose first probe had been refused
 	far     bool    // a window refused far below its count, and it may have been chance
 	counted float64 // in the minute before a window's last refusal
 	wholeAt float64 // from when on the minute holds all that a window counts: not at once after a restart

@@ -33,11 +33,16 @@ const (
 
 	// A span that shows less than this share of the rate tells of a fall.
 	fellShare = 0.7
-	// earlyCount is how few requests before a refusal say little of the rate but
-	// that it is too high; it is then cut by earlyCut, twice as much each time.
+	// earlyCount, or earlyShare of those within the limit, is how few requests
+	// before a refusal say little of the rate but that it is too high; it is then
+	// cut by earlyCut, twice as much each time.
 	earlyCount  = 30
+	earlyShare  = 0.125
 	earlyCut    = 0.02
 	earlyInARow = 3
+	// shutInARow early refusals after refused probes tell of a fall, however many
+	// requests a deep bucket let pass in between.
+	shutInARow = 2
 	// withinFlat of the time that a cruise stays within the limit is surely so.
 	withinFlat = 0.9
 	// A refusal in a known window is at its count if it is within countNear of
@@ -77,6 +82,7 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 		l.belief.add(e, s.count)
 	}
 	l.suspect(grown)
+	l.closure.rho = top
 	switch l.phase {
 	case ramp:
 		// Whatever was known is exceeded.
@@ -90,7 +96,6 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 	case cruise:
 		l.learn(s, top, grown, most, full)
 	}
-	l.closure.rho = top
 	l.phase, l.since = closed, l.lastSent+1
 }
 
@@ -117,6 +122,10 @@ func (l *learner) narrow(s span) {
 	}
 	if best == 0 {
 		best, low, high = s.rate(), s.rate(), max(s.rate(), l.closure.top)
+	}
+	// What a climb refused at may be many times the rate.
+	if !l.lengths.matter {
+		l.closure.rho = min(l.closure.top, 2*max(low, s.rate()))
 	}
 	if high <= settled*low && s.count >= settledCount || l.stage >= mostStages {
 		l.settle(best)
@@ -165,14 +174,17 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 	}
 	early := grown < l.flat()/2
 	l.closure.slight = full && !early
+	if l.shut++; !early || l.tried == 0 {
+		l.shut = 0
+	}
 	switch {
 	case !full:
-	case l.tried > 0 && s.count < 3:
+	case l.tried > 0 && s.count < 3, l.shut >= shutInARow:
 		// What was waited would have been enough at the known rate.
 		l.closure.fell = true
 	case most > 0 && most*(1+2/(s.count+1)) < fellShare*l.rate:
 		l.closure.fell = true
-	case early && s.count < earlyCount:
+	case early && s.count < max(earlyCount, earlyShare*l.base*l.flat()):
 		l.rate = min(l.rate, top) * (1 - earlyCut*math.Exp2(l.early))
 		l.early = min(l.early+1, earlyInARow)
 		return

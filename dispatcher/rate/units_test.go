@@ -10,7 +10,7 @@ import (
 // A provider that says nothing, and counts tokens, is known by what varies least
 // between its refusals. That is a matter of chance, so that a few are looked at.
 func TestUnitsTellWhatIsCounted(t *testing.T) {
-	const seeds, span = 9, 15 * time.Minute
+	const seeds, span = 36, 15 * time.Minute
 	for name, c := range map[string]struct {
 		most               bool
 		perMinute, refused float64
