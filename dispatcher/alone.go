@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/promptforge/promptforge/dispatcher/provider"
+	"github.com/promptforge/promptforge/dispatcher/rate"
 	"github.com/promptforge/promptforge/job"
 )
 
@@ -188,7 +189,8 @@ func (l *lane) tried(now time.Time, a *provider.Answer) {
 
 // othersWait tells whether the lane has anything else to send.
 func (l *lane) othersWait() bool {
-	return l.anyFresh() || slices.ContainsFunc(l.runs, func(r *run) bool { return !r.draining && len(r.retry) > 0 })
+	waits := func(it *item) bool { return !it.heldBack }
+	return l.anyFresh() || slices.ContainsFunc(l.runs, func(r *run) bool { return !r.draining && slices.ContainsFunc(r.retry, waits) })
 }
 
 // unsuspect puts the suspects back among the others: a hold has other worries.
@@ -213,6 +215,10 @@ func (l *lane) release(which func(*item) bool) {
 // setAside tells whether all others wait for prompts that are tried alone, and
 // lets the log know when that begins and ends.
 func (l *lane) setAside(now time.Time, aside bool) {
+	aside = aside && l.waitAlone() > 0
+	if aside {
+		l.bound = rate.BoundHold
+	}
 	switch {
 	case aside && l.aloneSince.IsZero():
 		l.aloneSince = now

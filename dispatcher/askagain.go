@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -9,9 +10,9 @@ import (
 const heldBackFor = time.Minute
 
 // askLater puts an item with a broken answer back, to leave once another prompt
-// that left after that answer was answered soundly, or nobody is left to tell:
-// what a proxy answered in the provider's place was perhaps billed, and all
-// others may be answered alike.
+// that left after that answer was answered soundly, or where nobody is left to
+// tell a canary (see vouch): what a proxy answered in the provider's place was
+// perhaps billed, and all others may be answered alike.
 func (l *lane) askLater(now time.Time, it *item) {
 	if it.atFault {
 		l.again(it, now)
@@ -47,22 +48,9 @@ func (l *lane) askNow(now time.Time, may func(*item) bool) {
 	}
 }
 
-// askOne lets the first of them leave where nobody else is left to tell. It
-// tells for the others.
-func (l *lane) askOne(now time.Time) {
-	if !l.anyHeldBack || l.inFlight > 0 || l.anyFresh() {
-		return
-	}
-	var first *item
-	for _, r := range l.runs {
-		for _, it := range r.retry {
-			if !it.heldBack {
-				return
-			}
-			if first == nil || it.seq < first.seq {
-				first = it
-			}
-		}
-	}
-	l.askNow(now, func(it *item) bool { return it == first })
+// asksLater tells whether a prompt with a broken answer is held back.
+func (l *lane) asksLater() bool {
+	return l.anyHeldBack && slices.ContainsFunc(l.runs, func(r *run) bool {
+		return slices.ContainsFunc(r.retry, func(it *item) bool { return it.heldBack })
+	})
 }

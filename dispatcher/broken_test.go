@@ -127,16 +127,67 @@ func TestBrokenAtTheEnd(t *testing.T) {
 	}
 }
 
-// One prompt or two, with nobody else to tell, are asked twice, and not held.
+// Where a prompt or two have nobody else to tell, a canary does: a proxy's page
+// for everybody costs them nothing, however few they are.
 func TestBrokenWithNobodyElse(t *testing.T) {
 	for _, prompts := range []int{1, 2} {
-		s := newSim(t, func(int64, time.Duration) provider.Answer { return aPage() })
+		s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+			if at < time.Hour {
+				return aPage()
+			}
+			return done()
+		})
 		r := s.job("a", 1, prompts, job.Job{})
-		s.run(time.Hour)
-		s.want(r, "COMPLETED")
-		if s.failures() != prompts || len(s.sentAt) != 2*prompts || s.endedAt[r] > 30*time.Second {
-			t.Errorf("%d error records after %d requests and %s", s.failures(), len(s.sentAt), s.endedAt[r])
+		s.run(10 * time.Second)
+		if got := s.lane.pace(s.now, r, 1).HoldReason; !strings.Contains(got, "status 200, text/html") || s.canaries == 0 {
+			t.Errorf("of %d: held for %q after %d canaries", prompts, got, s.canaries)
 		}
+		s.run(2 * time.Hour)
+		s.want(r, "COMPLETED")
+		if s.failures() != 0 || len(s.sentAt)+s.canaries > 100 || s.endedAt[r] > 62*time.Minute {
+			t.Errorf("of %d: %d error records after %d requests, %d canaries and %s", prompts, s.failures(), len(s.sentAt), s.canaries, s.endedAt[r])
+		}
+	}
+}
+
+// A prompt or two that are broken alone end after two requests each and one
+// canary, which is refused at first where it is told to be.
+func TestBrokenOfItselfWithNobodyElse(t *testing.T) {
+	for _, prompts := range []int{1, 2} {
+		for _, canary := range []provider.Answer{done(), slowDown(0), refusedKey()} {
+			s := newSim(t, func(line int64, _ time.Duration) provider.Answer {
+				if line == 0 {
+					return canary
+				}
+				return aPage()
+			})
+			r := s.job("a", 1, prompts, job.Job{})
+			s.run(time.Hour)
+			s.want(r, "COMPLETED")
+			if s.failures() != prompts || len(s.sentAt) != 2*prompts || s.canaries != 1 || s.endedAt[r] > 30*time.Second {
+				t.Errorf("%d error records after %d requests, %d canaries and %s", s.failures(), len(s.sentAt), s.canaries, s.endedAt[r])
+			}
+		}
+	}
+}
+
+// A canary that a proxy answers vouches for nobody: a prompt that is refused
+// for the rate is not taken for too large by it.
+func TestBrokenCanariesVouchForNobody(t *testing.T) {
+	s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+		switch {
+		case at >= 10*time.Hour:
+			return done()
+		case line == 0:
+			return aPage()
+		}
+		return slowDown(0)
+	})
+	r := s.job("a", 1, 2, job.Job{})
+	s.run(20 * time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 0 {
+		t.Errorf("%d error records", s.failures())
 	}
 }
 

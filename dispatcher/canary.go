@@ -23,6 +23,7 @@ func (l *lane) canary(now time.Time) {
 	l.canaryKey, l.canaryGeneration = l.keys.pick(now), l.keys.generation
 	l.today.sent++
 	l.leftAt = now
+	l.left++
 	l.anyRun().account.requests.Add(1)
 	l.emit(command{verb: doCanary, key: l.canaryKey})
 }
@@ -43,7 +44,7 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	l.slot.free(&l.seat)
 	onlyKey := l.credential(now, l.canaryKey, l.canaryGeneration, a)
 	l.succeeded = l.succeeded || a.Class == provider.Done
-	if verdict(a.Class) == rate.Accepted {
+	if passed(a) {
 		l.passed++
 	}
 	if l.vouching {
@@ -68,11 +69,15 @@ func (l *lane) canaried(now time.Time, a *provider.Answer) {
 	}
 }
 
-// vouch has canaries pass, one after the other, where a job is too small for
-// others to: a prompt that is too large must not circle for ever. only tells
+// passed tells whether the provider itself took a request.
+func passed(a *provider.Answer) bool { return verdict(a.Class) == rate.Accepted && !failing(a) }
+
+// vouch has canaries tell, one after the other, where no other prompt is left
+// to: one that is too large must not circle for ever, nor one with a broken
+// answer be taken for broken itself where a proxy answers everybody. only tells
 // that nothing else may leave; wake is when to look again.
 func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
-	if l.trial != nil || !l.unripe() || l.othersWait() {
+	if l.trial != nil || !l.unripe() && !l.asksLater() || l.othersWait() {
 		return time.Time{}, false
 	}
 	l.slot.leave(&l.seat)
@@ -96,18 +101,32 @@ func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
 	}
 	l.vouching, l.vouchTicket = true, l.ctl.Sent(now, canarySize)
 	l.canary(now)
+	l.vouchLeft = l.left
 	return time.Time{}, true
 }
 
 // vouched hears what became of such a canary. Where it did not pass, nothing is
-// known of the prompts either: they go back among the others.
+// known of the prompts that are refused either: they go back among the others.
+// Where it failed as those with a broken answer did, it is the weather.
 func (l *lane) vouched(now time.Time, a *provider.Answer) {
 	l.vouching = false
-	v := verdict(a.Class)
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: v, Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), PromptTokens: a.Prompt(), RetryAfter: a.RetryAfter, Limits: a.Limits,
+		Verdict: verdict(a.Class), Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), PromptTokens: a.Prompt(), RetryAfter: a.RetryAfter, Limits: a.Limits,
 	})
-	if v == rate.Accepted {
+	if l.hold == nil && failing(a) && l.asksLater() {
+		l.begin(now, newOutage(now, a))
+		l.hold.weather = true
+		return
+	}
+	well := passed(a)
+	l.askNow(now, func(it *item) bool {
+		told := it.brokenAt < l.vouchLeft
+		if told && well {
+			it.failing = false // of itself, perhaps, but not of the weather
+		}
+		return told
+	})
+	if well {
 		l.vouchWait = 0
 		return
 	}

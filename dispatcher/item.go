@@ -39,7 +39,7 @@ type item struct {
 
 	left     int64 // requests of the lane that had left, it among them, when it did
 	brokenAt int64 // and when its first broken answer came
-	heldBack bool  // it is asked again once others tell that it is not the weather
+	heldBack bool  // it is asked again once others, or a canary, tell that it is not the weather
 
 	notBefore time.Time // while waiting for a retry
 	seq       uint64    // the order of those that may leave at the same time

@@ -32,7 +32,7 @@ type lane struct {
 	seq    uint64
 
 	passed int64 // requests that the provider took
-	left   int64 // prompts' requests that left
+	left   int64 // requests that left
 
 	// Prompts with a broken answer wait for others to tell whether it is the
 	// weather.
@@ -60,6 +60,7 @@ type lane struct {
 	// leave after one that did not.
 	vouching    bool
 	vouchTicket rate.Ticket
+	vouchLeft   int64 // requests that had left, it among them
 	vouchAt     time.Time
 	vouchWait   time.Duration
 
@@ -189,14 +190,12 @@ func (l *lane) step(now time.Time) (wake time.Time) {
 
 // goOn sends what may leave now: a prompt alone, or all others.
 func (l *lane) goOn(now time.Time) time.Time {
-	l.askOne(now)
 	wake, aside := l.vouch(now)
 	if !aside {
 		wake, aside = l.tryAlone(now)
 	}
 	l.setAside(now, aside)
 	if aside {
-		l.bound = rate.BoundHold
 		return wake
 	}
 	l.silentSince = time.Time{}
