@@ -39,7 +39,7 @@ func (l *lane) answered(now time.Time, it *item, a *provider.Answer, p *job.Prom
 	}
 	l.ctl.Answered(now, rate.Feedback{
 		Verdict: v, Ticket: it.ticket, Bytes: len(it.raw), Tokens: a.Tokens(), PromptTokens: a.Prompt(),
-		RetryAfter: a.RetryAfter, Limits: a.Limits,
+		RetryAfter: a.Pause(), Limits: a.Limits,
 	})
 	// A prompt that is too large for the limit is refused for itself, not for
 	// the rate: that request counts.

@@ -111,7 +111,7 @@ func (l *lane) vouch(now time.Time) (wake time.Time, only bool) {
 func (l *lane) vouched(now time.Time, a *provider.Answer) {
 	l.vouching = false
 	l.ctl.Answered(now, rate.Feedback{
-		Verdict: verdict(a.Class), Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), PromptTokens: a.Prompt(), RetryAfter: a.RetryAfter, Limits: a.Limits,
+		Verdict: verdict(a.Class), Ticket: l.vouchTicket, Bytes: canaryBytes, Tokens: a.Tokens(), PromptTokens: a.Prompt(), RetryAfter: a.Pause(), Limits: a.Limits,
 	})
 	if l.hold == nil && failing(a) && l.asksLater() {
 		l.begin(now, newOutage(now, a))
@@ -131,7 +131,7 @@ func (l *lane) vouched(now time.Time, a *provider.Answer) {
 		return
 	}
 	l.vouchWait = min(maxRefusalWait, max(time.Second, 2*l.vouchWait))
-	l.vouchAt = now.Add(max(l.vouchWait, a.RetryAfter))
+	l.vouchAt = now.Add(max(l.vouchWait, min(maxRefusalWait, a.Pause())))
 	l.release(func(it *item) bool {
 		if l.ripe(it) {
 			return false

@@ -187,3 +187,41 @@ func TestLaneTellsAnOutageInPlainWords(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be meant, and what is longer than any limit by the minute needs,
+// keeps the prompt that it was told to waiting, and not its lane.
+func TestLaneIsNotStoppedByAnAbsurdWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		wait      time.Duration
+		senseless bool
+		prompts   time.Duration // until the last prompt that was never refused is answered
+	}{
+		"nonsense":      {time.Minute, true, 20 * time.Second},
+		"a day":         {24 * time.Hour, false, 3 * time.Minute},
+		"half a minute": {30 * time.Second, false, 2 * time.Minute},
+	} {
+		refused := map[int64]bool{}
+		var last time.Duration
+		s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+			if len(refused) < 2 && !refused[line] {
+				refused[line] = true
+				a := slowDown(c.wait)
+				a.Senseless = c.senseless
+				return a
+			}
+			if !refused[line] {
+				last = at
+			}
+			return done()
+		})
+		r := s.job("a", 1, 30, job.Job{})
+		s.run(48 * time.Hour)
+		s.want(r, "COMPLETED")
+		if last > c.prompts {
+			t.Errorf("%s: the last of the others left after %s", name, last)
+		}
+		if s.endedAt[r] < c.wait {
+			t.Errorf("%s: a prompt waited for no more than %s", name, s.endedAt[r])
+		}
+	}
+}

@@ -33,8 +33,18 @@ type Answer struct {
 	ContentType string
 	RequestID   string
 	RetryAfter  time.Duration // with SlowDown and UsedUp; 0: not named
+	Senseless   bool          // RetryAfter is ours: what was named could not be meant
 	Limits      rate.Limits
 	Latency     time.Duration
+}
+
+// Pause is how long the provider asked everybody to wait; 0: it did not, or
+// named what cannot be meant. One prompt waits for RetryAfter all the same.
+func (a *Answer) Pause() time.Duration {
+	if a.Senseless {
+		return 0
+	}
+	return a.RetryAfter
 }
 
 // Result is the answer as the outcome of a prompt. The class must be Done.

@@ -75,13 +75,13 @@ func TestOpenAIWaits(t *testing.T) {
 	h := http.Header{}
 	h.Set("Date", "Wed, 21 Oct 2015 07:28:00 GMT")
 	h.Set("Retry-After", "Wed, 21 Oct 2015 07:28:09 GMT")
-	if got := retryAfter(h); got != 9*time.Second {
+	if got := asked(h); got != 9*time.Second {
 		t.Errorf("a date by the server's own clock: %s", got)
 	}
 	for _, v := range []string{"-1", "NaN", "1e300", "soon"} {
 		h := http.Header{}
 		h.Set("retry-after-ms", v)
-		if got := retryAfter(h); got != time.Minute {
+		if got := asked(h); got != time.Minute {
 			t.Errorf("retry-after-ms %s: %s", v, got)
 		}
 	}

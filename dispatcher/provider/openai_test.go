@@ -149,6 +149,12 @@ func TestFatalSentenceNamesTheVariable(t *testing.T) {
 	}
 }
 
+// asked is how long the one waits who is refused for the rate with a header.
+func asked(h http.Header) time.Duration {
+	a := OpenAI{}.Answer(&testEndpoint, 429, h, nil)
+	return a.RetryAfter
+}
+
 func TestRetryAfter(t *testing.T) {
 	for _, c := range []struct {
 		name, header, value string
@@ -167,13 +173,34 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		h := http.Header{}
 		h.Set(c.header, c.value)
-		if got := retryAfter(h); got != c.want {
+		if got := asked(h); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 	h := http.Header{}
 	h.Set("Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
-	if got := retryAfter(h); got < 59*time.Minute || got > time.Hour {
+	if got := asked(h); got < 59*time.Minute || got > time.Hour {
 		t.Errorf("a date in an hour: %s", got)
+	}
+}
+
+// Nonsense is a minute for the prompt, nothing for the lane, and no time at
+// which a day's quota is there again. Where sense is named, too, it counts.
+func TestNonsenseTellsTheLaneNothing(t *testing.T) {
+	const daily = `{"error":{"message":"Limit reached on requests per day (RPD)."}}`
+	for _, v := range []string{"1e9", "-1", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"} {
+		h := http.Header{"Retry-After": {v}}
+		a := OpenAI{}.Answer(&testEndpoint, 429, h, nil)
+		if a.Class != SlowDown || a.RetryAfter != time.Minute || a.Pause() != 0 {
+			t.Errorf("%s: the prompt waits %s and the lane %s", v, a.RetryAfter, a.Pause())
+		}
+		a = OpenAI{}.Answer(&testEndpoint, 429, h, []byte(daily))
+		if a.Class != UsedUp || a.RetryAfter != 0 {
+			t.Errorf("%s: a day's quota is back in %s", v, a.RetryAfter)
+		}
+		a = OpenAI{}.Answer(&testEndpoint, 429, h, []byte(`{"error":{"message":"Please try again in 20s."}}`))
+		if a.RetryAfter != 20*time.Second || a.Pause() != 20*time.Second {
+			t.Errorf("%s, and in words: %s, %s", v, a.RetryAfter, a.Pause())
+		}
 	}
 }

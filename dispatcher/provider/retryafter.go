@@ -9,11 +9,27 @@ import (
 )
 
 const (
-	// nonsense is what a caller waits when told nonsense, and longest what
-	// counts as such (docs/api.md).
-	nonsense = 60 * time.Second
-	longest  = 7 * 24 * time.Hour
+	// afterNonsense is what a prompt waits whose answer asks for nonsense, and
+	// what is longer than longest counts as such (docs/api.md).
+	afterNonsense = 60 * time.Second
+	longest       = 7 * 24 * time.Hour
+
+	// nonsense stands for a wait that is named and cannot be meant.
+	nonsense time.Duration = -1
 )
+
+// askedWait is how long an answer asks to wait. Of several waits the longest
+// counts; 0: none is named. Nonsense counts only where nothing else is named.
+func askedWait(h http.Header, found time.Duration, message string) time.Duration {
+	header := retryAfter(h)
+	if wait := max(header, found); wait > 0 {
+		return wait
+	}
+	if wait := tryAgainIn(message); wait != 0 {
+		return wait
+	}
+	return min(header, found)
+}
 
 // retryAfter reads retry-after-ms and retry-after (seconds, or a date). 0:
 // neither is there.

@@ -139,9 +139,12 @@ func classify(e *Endpoint, a *Answer, table []verdict, status int, h http.Header
 		a.Message = strings.ReplaceAll(a.Message, e.Key, "…")
 	}
 	if a.Class == SlowDown || a.Class == UsedUp || a.Class == TooLarge {
-		a.RetryAfter = max(retryAfter(h), found.retryAfter)
-		if a.RetryAfter == 0 {
-			a.RetryAfter = tryAgainIn(r.message)
+		a.RetryAfter = askedWait(h, found.retryAfter, r.message)
+	}
+	if a.RetryAfter == nonsense {
+		a.RetryAfter = 0
+		if a.Class == SlowDown {
+			a.RetryAfter, a.Senseless = afterNonsense, true
 		}
 	}
 	if a.Class == Fatal {

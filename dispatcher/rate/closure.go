@@ -12,6 +12,11 @@ const (
 	slightDebt  = 0.4
 )
 
+// longestPause is the most seconds that a lane sends nothing because it was
+// asked to: a limit by the minute is whole again by then, and what refuses for
+// longer is told by the next probe.
+const longestPause = minuteSeconds
+
 // closure is the time from a refusal until a probe is accepted.
 type closure struct {
 	from     phase

@@ -185,7 +185,7 @@ func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
 		}
 	}
 	c.learner.lengths = c.units.lengths(c.learner.spanTo(f.Ticket).count, float64(c.inFlight))
-	c.learner.refused(t, f.Ticket, f.RetryAfter.Seconds())
+	c.learner.refused(t, f.Ticket, min(f.RetryAfter.Seconds(), longestPause))
 	c.units.refused(&c.learner, &f.Ticket)
 	if fresh && c.units.judge(&c.learner, &f.Ticket, spent) {
 		c.places = places{}

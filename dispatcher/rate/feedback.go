@@ -65,6 +65,6 @@ type Feedback struct {
 	Tokens  int // the tokens it really took; 0: not known
 	// PromptTokens is what of Tokens the prompt took; 0: not known.
 	PromptTokens int
-	RetryAfter   time.Duration // with Refused: what the provider asked for; 0: nothing
+	RetryAfter   time.Duration // with Refused: what the provider asked for, of which a minute is obeyed; 0: nothing
 	Limits       Limits
 }
