@@ -162,8 +162,13 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 }
 
 func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
-	if c.tokens.refuses(f) {
-		c.tokens.refuse(now, t, f, c.number)
+	beyond := c.tokens.beyond(f.Ticket.cost) // that says nothing of the rate, and no pause helps
+	if beyond || c.tokens.refuses(f) {
+		if beyond {
+			c.tokens.unsent(now, t, &f.Ticket, c.number)
+		} else {
+			c.tokens.refuse(now, t, f, c.number)
+		}
 		c.learner.unsent(now, f.Ticket)
 		c.units.unsent(&c.learner, now, &f.Ticket)
 		return

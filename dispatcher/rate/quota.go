@@ -162,8 +162,8 @@ func (q *quota) judge(r reading, mean float64) {
 
 // ready is when a request may leave that takes so much; t or earlier: now.
 func (q *quota) ready(now time.Time, t float64, next spend, log *spendLog, mean float64) float64 {
-	if q.limit == 0 {
-		return t
+	if q.limit == 0 || q.beyond(next) {
+		return t // what never fits is not waited for
 	}
 	at := max(q.shut, t+q.pace.Ready(now).Sub(now).Seconds())
 	if !q.known || at > t {
@@ -188,6 +188,12 @@ func (q *quota) ready(now time.Time, t float64, next spend, log *spendLog, mean 
 		return min(max(longest, t), t+min(logSeconds, missing/perSecond))
 	}
 	return min(max(longest, t), t+missing/perSecond)
+}
+
+// beyond tells whether a prompt alone, its answer left out, is more than a
+// minute's tokens: it is refused for its size, whenever it leaves.
+func (q *quota) beyond(cost spend) bool {
+	return q.limit > 0 && q.part.charged(cost, byUse) > q.limit
 }
 
 // expected is what a request will have been charged in the end, as is reckoned

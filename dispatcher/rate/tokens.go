@@ -213,6 +213,16 @@ func (k *tokens) refuses(f *Feedback) bool {
 	return false
 }
 
+// beyond tells whether a prompt alone is more than a limit that is named.
+func (k *tokens) beyond(cost spend) bool {
+	for p := range parts {
+		if k.quotas[p].beyond(cost) {
+			return true
+		}
+	}
+	return false
+}
+
 // refuse learns from a refusal for the tokens and pauses.
 func (k *tokens) refuse(now time.Time, t float64, f *Feedback, next int64) {
 	k.unsent(now, t, &f.Ticket, next)
