@@ -95,7 +95,9 @@ func verdict(c provider.Class) rate.Verdict {
 	switch c {
 	case provider.SlowDown:
 		return rate.Refused
-	case provider.TooLarge, provider.Transient, provider.Fatal, provider.UsedUp:
+	case provider.TooLarge:
+		return rate.TooLarge
+	case provider.Transient, provider.Fatal, provider.UsedUp:
 		return rate.Failed
 	default:
 		return rate.Accepted

@@ -158,14 +158,17 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 	case Failed:
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.tokens.unsent(now, t, &f.Ticket, c.number)
+	case TooLarge:
+		c.capTokens.Take(now, -f.Ticket.estimate)
+		c.tokens.refuseBeyond(now, t, &f, c.number)
 	}
 }
 
 func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
-	beyond := c.tokens.beyond(f.Ticket.cost) // that says nothing of the rate, and no pause helps
+	beyond := c.tokens.beyond(f.Bytes, f.Ticket.cost) // that says nothing of the rate
 	if beyond || c.tokens.refuses(f) {
 		if beyond {
-			c.tokens.unsent(now, t, &f.Ticket, c.number)
+			c.tokens.refuseBeyond(now, t, f, c.number)
 		} else {
 			c.tokens.refuse(now, t, f, c.number)
 		}

@@ -37,6 +37,7 @@ const (
 	Accepted Verdict = iota // the provider took the request, whatever it made of it
 	Refused                 // it said "slow down"
 	Failed                  // it said nothing about the rate: an outage, a reset
+	TooLarge                // it refused the request for its size, which says nothing about the rate
 )
 
 // Ticket is what Sent gives for a request. Whoever sent it keeps it and gives

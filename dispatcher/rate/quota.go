@@ -162,8 +162,8 @@ func (q *quota) judge(r reading, mean float64) {
 
 // ready is when a request may leave that takes so much; t or earlier: now.
 func (q *quota) ready(now time.Time, t float64, next spend, log *spendLog, mean float64) float64 {
-	if q.limit == 0 || q.beyond(next) {
-		return t // what never fits is not waited for
+	if q.limit == 0 {
+		return t
 	}
 	at := max(q.shut, t+q.pace.Ready(now).Sub(now).Seconds())
 	if !q.known || at > t {

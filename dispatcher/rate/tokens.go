@@ -30,6 +30,8 @@ type tokens struct {
 	charge   float64 // what a request is charged, on average
 	answered int
 
+	oversize int // bytes of the smallest prompt that was refused for its size; 0: none was
+
 	log   spendLog
 	never takenBack
 	since int64 // a refusal of a request with a smaller number is not new
@@ -94,6 +96,9 @@ func (k *tokens) ready(now time.Time, t float64, s Size) float64 {
 		return at
 	}
 	next := k.takes(s)
+	if k.beyond(s.Bytes, next) {
+		return at // what never fits is not waited for
+	}
 	k.log.advance(t)
 	for p := range parts {
 		at = max(at, k.quotas[p].ready(now, t, next, &k.log, k.charge))
@@ -144,6 +149,9 @@ func (k *tokens) before(t *Ticket) spend {
 func (k *tokens) accepted(now time.Time, at float64, f *Feedback) float64 {
 	t := &f.Ticket
 	answer := t.answer
+	if f.Bytes >= k.oversize {
+		k.oversize = 0 // it fits after all
+	}
 	if f.Tokens > 0 {
 		prompt := float64(f.PromptTokens)
 		if prompt == 0 {
@@ -184,18 +192,22 @@ func (k *tokens) hear(now time.Time, f *Feedback) {
 		return
 	}
 	l := &f.Limits
+	before := k.limit()
 	f.Ticket.spent.add(k.never.since(&f.Ticket).negative())
 	if f.Verdict != Accepted {
 		f.Ticket.spent.add(f.Ticket.cost.negative())
 	}
 	apart := l.InputTokensPerMinute > 0 || l.OutputTokensPerMinute > 0
-	if !apart {
+	if apart {
+		k.quotas[whole].limit = 0
+		k.quotas[input].hear(now, f, l.InputTokensPerMinute, l.InputTokens, k.charge)
+		k.quotas[output].hear(now, f, l.OutputTokensPerMinute, l.OutputTokens, k.charge)
+	} else {
 		k.quotas[whole].hear(now, f, l.TokensPerMinute, l.Tokens, k.charge)
-		return
 	}
-	k.quotas[whole].limit = 0
-	k.quotas[input].hear(now, f, l.InputTokensPerMinute, l.InputTokens, k.charge)
-	k.quotas[output].hear(now, f, l.OutputTokensPerMinute, l.OutputTokens, k.charge)
+	if k.limit() != before {
+		k.oversize = 0
+	}
 }
 
 // refuses tells whether a refusal is for the tokens: what is left of them is
@@ -213,14 +225,27 @@ func (k *tokens) refuses(f *Feedback) bool {
 	return false
 }
 
-// beyond tells whether a prompt alone is more than a limit that is named.
-func (k *tokens) beyond(cost spend) bool {
+// beyond tells whether a prompt alone is more than a limit that is named: no
+// pace helps it.
+func (k *tokens) beyond(bytes int, cost spend) bool {
+	if k.oversize > 0 && bytes >= k.oversize {
+		return true
+	}
 	for p := range parts {
 		if k.quotas[p].beyond(cost) {
 			return true
 		}
 	}
 	return false
+}
+
+// refuseBeyond notes the size of such a prompt that was refused. What its bytes
+// come to is learned from prompts of other sizes, and may be told as less later.
+func (k *tokens) refuseBeyond(now time.Time, t float64, f *Feedback, next int64) {
+	k.unsent(now, t, &f.Ticket, next)
+	if k.oversize == 0 || f.Bytes < k.oversize {
+		k.oversize = f.Bytes
+	}
 }
 
 // refuse learns from a refusal for the tokens and pauses.

@@ -220,3 +220,45 @@ func TestTokensOutliveLies(t *testing.T) {
 		}
 	}
 }
+
+// A prompt that is alone more than a limit leaves at once and costs nobody
+// anything, also when others make its bytes look cheap; where one of that size
+// passes, or the limit rises, it is waited for again.
+func TestTooLargeIsNotWaitedFor(t *testing.T) {
+	large, small := Size{Bytes: 60_000, MaxTokens: 20}, Size{Bytes: 400, MaxTokens: 20}
+	limits := Limits{TokensPerMinute: 10_000, Tokens: Budget{Known: true, Left: 100}}
+	for name, again := range map[string]struct {
+		verdict Verdict
+		limit   float64
+		waits   bool
+	}{
+		"refused in plain words": {TooLarge, 10_000, false},
+		"refused":                {Refused, 10_000, false},
+		"passed":                 {Accepted, 10_000, true},
+		"a higher limit":         {Refused, 20_000, true},
+	} {
+		c := New(Config{Concurrency: 100}, nil, start)
+		now := start
+		answer := func(s Size, v Verdict, tokens int) {
+			k := c.Sent(now, s)
+			now = now.Add(10 * time.Second)
+			c.Answered(now, Feedback{Verdict: v, Ticket: k, Bytes: s.Bytes, Tokens: tokens, PromptTokens: tokens / 2, Limits: limits})
+		}
+		answer(small, Accepted, 100)
+		if ok, at := c.Permit(now, large); !ok {
+			t.Errorf("%s: it waits until %s at first", name, at)
+		}
+		answer(large, Refused, 0)
+		for range 200 {
+			answer(small, Accepted, 20)
+		}
+		limits := limits
+		limits.TokensPerMinute = again.limit
+		k := c.Sent(now, large)
+		now = now.Add(10 * time.Second)
+		c.Answered(now, Feedback{Verdict: again.verdict, Ticket: k, Bytes: large.Bytes, Limits: limits})
+		if ok, _ := c.Permit(now, large); ok == again.waits {
+			t.Errorf("%s: it may leave: %t", name, ok)
+		}
+	}
+}
