@@ -135,7 +135,9 @@ func (l *lane) decide(now time.Time, it *item, a *provider.Answer, p *job.Prompt
 		l.slowDown(now, it, a, p, alone)
 	case provider.Fatal:
 		if l.ownFatal(it) {
-			l.finish(it, a.Failure(p, job.CodeInvalidRequest, it.attempts))
+			told := *a
+			told.Message = l.public(a.Message)
+			l.finish(it, told.Failure(p, job.CodeInvalidRequest, it.attempts))
 			return
 		}
 		it.fatalAt = l.passed

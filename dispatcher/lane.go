@@ -14,6 +14,9 @@ type laneConfig struct {
 	MaxOutage time.Duration
 	RPD       int // requests a day; 0: no cap
 	Rate      rate.Config
+	// Public makes of a sentence what a job's owner may read; nil: nothing is to
+	// be left out.
+	Public func(sentence string) string
 }
 
 // lane decides what is sent when. It is a pure state machine: methods are
@@ -147,7 +150,15 @@ func (l *lane) fail(r *run, reason string) {
 		return
 	}
 	l.cancel(r)
-	l.emit(command{verb: doFail, run: r, reason: reason})
+	l.emit(command{verb: doFail, run: r, reason: l.public(reason)})
+}
+
+// public is a sentence as a job's owner may read it.
+func (l *lane) public(sentence string) string {
+	if l.cfg.Public == nil {
+		return sentence
+	}
+	return l.cfg.Public(sentence)
 }
 
 // landed takes a request back that was in flight.

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,9 @@ func (r *laneRunner) log(n *note) {
 		attrs = append(attrs, "hold", h.kind.String(), "since", h.since.UTC().Format(time.RFC3339))
 		if h.status != 0 {
 			attrs = append(attrs, "status", h.status)
+		}
+		if h.kind == refusal && !n.good {
+			attrs = append(attrs, "credential", strings.Join(r.group.KeyNames(), ", "))
 		}
 		if !h.until.IsZero() {
 			attrs = append(attrs, "until", h.until.UTC().Format(time.RFC3339))

@@ -24,6 +24,7 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 		p.CurrentRPM = min(p.CurrentRPM, most)
 	}
 	if p.HoldReason != "" {
+		p.HoldReason = l.public(p.HoldReason)
 		r.trend.forget() // what was before it does not tell what is after it
 		return p
 	}

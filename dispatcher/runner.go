@@ -78,7 +78,7 @@ func (r *laneRunner) config(set *Settings) laneConfig {
 	e := &r.group[0]
 	width := r.width()
 	return laneConfig{
-		RetryBase: set.RetryBase, MaxHold: set.MaxHold, MaxOutage: set.MaxOutage, RPD: e.RPD,
+		RetryBase: set.RetryBase, MaxHold: set.MaxHold, MaxOutage: set.MaxOutage, RPD: e.RPD, Public: r.group.Public,
 		Rate: rate.Config{RPM: e.RPM, TPM: e.TPM, Concurrency: width, ConcurrencyCapped: width == e.Concurrency},
 	}
 }

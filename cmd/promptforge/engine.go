@@ -69,7 +69,7 @@ func (o *offers) Offered(name, model string) error {
 	err := o.registry.Load().Offered(name, model)
 	var not *provider.NotOffered
 	if errors.As(err, &not) {
-		return &server.NotOffered{Model: not.Model, Sentence: not.Sentence}
+		return &server.NotOffered{Model: not.Model, Sentence: not.Public}
 	}
 	return err
 }

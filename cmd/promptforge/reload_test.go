@@ -118,7 +118,7 @@ func TestReloadOfACredential(t *testing.T) {
 	}
 	eventually(t, "the hold in the job", func() bool {
 		got := exec(t, c, "jobs", "status", id)
-		return strings.Contains(got.stdout, "held since") && strings.Contains(got.stdout, "to a valid key")
+		return strings.Contains(got.stdout, "held since") && strings.Contains(got.stdout, "picky refused the credential in its credential file; put a valid one there.")
 	})
 
 	write(t, key, "new\n")
@@ -275,14 +275,25 @@ func TestReloadWithoutACredential(t *testing.T) {
 	}
 	s = startServe(t, nil, data, "--config", config)
 	c["PROMPTFORGE_URL"] = s.url
-	eventually(t, "a hold that names the file", func() bool {
+	// The operator reads which file it is, the job's owner does not.
+	eventually(t, "a hold that names the credential", func() bool {
 		got := exec(t, c, "jobs", "status", id)
-		return strings.Contains(got.stdout, "PROCESSING") && strings.Contains(got.stdout, "the file "+key+" is not there")
+		if strings.Contains(got.stdout, key) {
+			t.Fatalf("jobs status shows the path:\n%s", got.stdout)
+		}
+		return strings.Contains(got.stdout, "PROCESSING") && strings.Contains(got.stdout, "There is no credential for sim: its credential file is not there.")
 	})
+	if listed := exec(t, nil, "lanes", "list", "--data-dir", data); !strings.Contains(listed.stdout, "the file "+key+" is not there") {
+		t.Errorf("lanes list says\n%s", listed.stdout)
+	}
 	if !strings.Contains(s.stderr.String(), "a file holds no credential; put it there and send SIGHUP") {
 		t.Errorf("the log says\n%s", s.stderr)
 	}
-	exec(t, c, "jobs", "submit", promptsFile(t, 1), "--provider", "sim", "--model", "m").want(t, 1, key+", which is not there")
+	refused := exec(t, c, "jobs", "submit", promptsFile(t, 1), "--provider", "sim", "--model", "m")
+	refused.want(t, 1, "its credential file, which is not there")
+	if strings.Contains(refused.stderr, key) {
+		t.Errorf("jobs submit shows the path: %s", refused.stderr)
+	}
 	write(t, key, "a credential\n")
 	hangup(t)
 	exec(t, c, "jobs", "watch", id).want(t, 0, "COMPLETED", "100 of 100 done")

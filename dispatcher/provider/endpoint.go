@@ -14,6 +14,7 @@ type Endpoint struct {
 	BaseURL  string // without a slash at the end
 	Key      string // the credential; empty for a server that wants none
 	KeyName  string // the variable or file that the credential came from, for sentences
+	KeyFile  bool   // KeyName is a file's path, which is the operator's business alone
 	Missing  string // why there is no credential, a sentence; such a one sends nothing. Empty: there is one, or none is wanted
 
 	RPM, TPM, RPD, Concurrency int // the operator's caps; 0: none

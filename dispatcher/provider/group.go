@@ -1,5 +1,7 @@
 package provider
 
+import "strings"
+
 // Group is a quota group: an account at a provider, with the one or more
 // credentials that share its limits. Its endpoints differ in nothing but the
 // credential; there is at least one.
@@ -20,6 +22,18 @@ func (g Group) KeyNames() []string {
 		names[i] = g[i].KeyName
 	}
 	return names
+}
+
+// Public is a sentence about the group as its callers may read it: where the
+// operator keeps a credential is none of their business.
+func (g Group) Public(sentence string) string {
+	for i := range g {
+		if g[i].KeyFile {
+			sentence = strings.ReplaceAll(sentence, "the file "+g[i].KeyName, keyFile)
+			sentence = strings.ReplaceAll(sentence, g[i].KeyName, keyFile)
+		}
+	}
+	return sentence
 }
 
 // SameKeys tells whether two groups have the same credentials, in the same

@@ -47,15 +47,19 @@ type lack struct {
 	cause string
 }
 
-// remedy says what to do about references that all hold nothing.
-func remedy(unset []lack) string {
+// keyFile is what a caller reads of a file with a credential.
+const keyFile = "its credential file"
+
+// remedy says what to do about references that all hold nothing; called is what
+// a file is called.
+func remedy(unset []lack, called func(path string) string) string {
 	var names, remedies []string
 	for _, l := range unset {
 		if l.ref.Env != "" {
 			names = append(names, l.ref.Env)
 			continue
 		}
-		remedies = append(remedies, "write it into "+l.ref.File+", which "+l.cause)
+		remedies = append(remedies, "write it into "+called(l.ref.File)+", which "+l.cause)
 	}
 	if len(names) > 0 {
 		remedies = append(remedies, "set "+strings.Join(names, " or ")+" for the server")

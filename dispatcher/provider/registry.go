@@ -15,11 +15,18 @@ const defaultGroup = "default"
 
 // NotOffered says why a provider or a model can't be used here.
 type NotOffered struct {
-	Model    bool // the provider is offered, the model is not
-	Sentence string
+	Model    bool   // the provider is offered, the model is not
+	Sentence string // for the operator, who may read where a credential is to be
+	Public   string // for callers
 }
 
+// Error is the operator's sentence.
 func (e *NotOffered) Error() string { return e.Sentence }
+
+func notOffered(model bool, format string, a ...any) *NotOffered {
+	sentence := fmt.Sprintf(format, a...)
+	return &NotOffered{Model: model, Sentence: sentence, Public: sentence}
+}
 
 // Registry knows the providers of this deployment. It never changes: a new
 // configuration makes a new one.
@@ -39,10 +46,10 @@ type UnreadFile struct {
 func (u *UnreadFile) Error() string { return u.Setting + ": " + u.File + " " + u.Cause }
 
 type entry struct {
-	groups  []Group // those that have a credential, or want none
-	vacant  []Group // those that have none
-	models  []string
-	missing string // why it is known but not offered; a sentence's end
+	groups []Group // those that have a credential, or want none
+	vacant []Group // those that have none
+	models []string
+	unset  []lack // where credentials are missing
 }
 
 var nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -108,14 +115,13 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		e.groups = []Group{{base}}
 		return nil
 	}
-	var unset []lack
 	for i, ref := range cfg.APIKeys {
 		key, source, cause, err := ref.read(getenv)
 		if err != nil {
 			return fmt.Errorf("providers.%s.api_keys[%d]%w", name, i, err)
 		}
 		one := base
-		one.Key, one.KeyName, one.Group = key, source, cmp.Or(ref.QuotaGroup, defaultGroup)
+		one.Key, one.KeyName, one.KeyFile, one.Group = key, source, ref.File != "", cmp.Or(ref.QuotaGroup, defaultGroup)
 		if key != "" {
 			e.put(one)
 			continue
@@ -125,10 +131,7 @@ func (r *Registry) add(name string, cfg Config, getenv func(string) string) erro
 		if ref.File != "" {
 			r.unread = append(r.unread, UnreadFile{fmt.Sprintf("providers.%s.api_keys[%d].file", name, i), ref.File, cause})
 		}
-		unset = append(unset, lack{ref, cause})
-	}
-	if len(e.groups) == 0 {
-		e.missing = "no credential is set; " + remedy(unset)
+		e.unset = append(e.unset, lack{ref, cause})
 	}
 	return nil
 }
@@ -184,13 +187,17 @@ func (r *Registry) Offered(provider, model string) error {
 	e, ok := r.providers[provider]
 	switch {
 	case !ok:
-		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here; offered: %s.", clip(provider), r.offered())}
+		return notOffered(false, "The provider %q is not offered here; offered: %s.", clip(provider), r.offered())
 	case len(e.groups) == 0:
-		return &NotOffered{Sentence: fmt.Sprintf("The provider %q is not offered here: %s.", provider, e.missing)}
+		const sentence = "The provider %q is not offered here: no credential is set; %s."
+		return &NotOffered{
+			Sentence: fmt.Sprintf(sentence, provider, remedy(e.unset, func(path string) string { return path })),
+			Public:   fmt.Sprintf(sentence, provider, remedy(e.unset, func(string) string { return keyFile })),
+		}
 	case strings.TrimSpace(model) == "":
-		return &NotOffered{Model: true, Sentence: "The model has no name; give it by the provider's name for it."}
+		return notOffered(true, "The model has no name; give it by the provider's name for it.")
 	case len(e.models) > 0 && !slices.Contains(e.models, model):
-		return &NotOffered{Model: true, Sentence: fmt.Sprintf("The model %q of %q is not offered here; offered: %s.", clip(model), provider, strings.Join(e.models, ", "))}
+		return notOffered(true, "The model %q of %q is not offered here; offered: %s.", clip(model), provider, strings.Join(e.models, ", "))
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestRegistryOffers(t *testing.T) {
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s/%s: %v", c.provider, c.model, err)
-		case c.want != "" && (!errors.As(err, &not) || !strings.Contains(not.Sentence, c.want) || not.Model != c.isModel):
+		case c.want != "" && (!errors.As(err, &not) || !strings.Contains(not.Sentence, c.want) || not.Public != not.Sentence || not.Model != c.isModel):
 			t.Errorf("%s/%s: %v", c.provider, c.model, err)
 		}
 	}
@@ -130,8 +130,15 @@ func TestRegistryWithoutACredentialInFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "no credential is set; write it into " + empty + ", which is empty, or write it into " + empty + "2, which is not there, or set X for the server."
-	if err := r.Offered("x", "m"); err == nil || !strings.HasSuffix(err.Error(), want) {
+	err = r.Offered("x", "m")
+	if err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v", err)
+	}
+	// A caller reads no path.
+	want = "no credential is set; write it into its credential file, which is empty, or write it into its credential file, which is not there, or set X for the server."
+	var not *NotOffered
+	if !errors.As(err, &not) || !strings.HasSuffix(not.Public, want) {
+		t.Errorf("callers read %v", not)
 	}
 }
 

@@ -179,6 +179,8 @@ var plainCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
 // account or model.
 func fatalSentence(e *Endpoint, f fault, status int, code, message string) string {
 	switch {
+	case f == faultCredential && e.KeyFile:
+		return fmt.Sprintf("%s refused the credential in %s; put a valid one there. It said: %s", e.Provider, e.KeyName, message)
 	case f == faultCredential && e.KeyName != "":
 		return fmt.Sprintf("%s refused the credential in %s; set %s to a valid key. It said: %s", e.Provider, e.KeyName, e.KeyName, message)
 	case f == faultCredential:
