@@ -38,7 +38,8 @@ type hold struct {
 	reason  string
 	status  int // what the provider answered; 0: nothing
 	since   time.Time
-	until   time.Time // the provider named it; zero: it did not
+	until   time.Time // the provider named it, or its day ends then; zero: nobody knows
+	unnamed bool      // until is the day's end, which no answer named: it is probed before, all the same
 	next    time.Time // when the next probe leaves
 	probes  int       // answered so far
 	probing bool
@@ -85,7 +86,13 @@ func newRefusal(now time.Time, a *provider.Answer) *hold {
 
 func newUsedUp(now time.Time, a *provider.Answer) *hold {
 	h := &hold{kind: usedUp, status: a.HTTPStatus, since: now, next: now.Add(usedUpProbe), reason: "A day's quota is used up" + statusOf(a) + "."}
-	if a.RetryAfter > 0 {
+	switch {
+	case a.DayEnds > 0 && a.RetryAfter < usedUpProbe:
+		h.until, h.unnamed = now.Add(a.DayEnds), true
+		if h.until.Before(h.next) {
+			h.next = h.until
+		}
+	case a.RetryAfter > 0:
 		h.until = now.Add(a.RetryAfter)
 		h.next = h.until
 	}

@@ -168,6 +168,38 @@ func TestLaneTellsHeldUntil(t *testing.T) {
 	}
 }
 
+// Where a provider's day is known to end, the job says so; a probe each quarter
+// of an hour tells whether it is there again sooner, and one at the end.
+func TestLaneTellsWhenTheDayEnds(t *testing.T) {
+	const ends = 5*time.Hour + 7*time.Minute
+	s := newSim(t, func(_ int64, at time.Duration) provider.Answer {
+		if at < ends {
+			return provider.Answer{Class: provider.UsedUp, Message: "requests per day", RetryAfter: 30 * time.Second, DayEnds: ends - at, Latency: time.Millisecond}
+		}
+		return done()
+	})
+	r := s.job("a", 1, 100, job.Job{})
+	for _, at := range []time.Duration{time.Minute, 3 * time.Hour, ends - time.Minute} {
+		s.run(at - s.since())
+		m := s.lane.memory()
+		again := newLane(s.lane.cfg, nil, false, &slots{most: 1}, 1, s.now)
+		if again.remember(s.now, &m); !again.hold.until.Equal(s.lane.hold.until) || again.hold.next.After(s.now) {
+			t.Errorf("after %s a restart would go on with %+v", at, again.hold)
+		}
+		if off := s.lane.pace(s.now, r, 100).HeldUntil.Sub(s.start.Add(ends)).Abs(); off > time.Second {
+			t.Errorf("after %s: held until %s, want %s", at, s.lane.pace(s.now, r, 100).HeldUntil, s.start.Add(ends))
+		}
+	}
+	if n := s.sentBetween(time.Minute, ends-time.Second); n != 20 {
+		t.Errorf("%d probes, want one every 15 minutes", n)
+	}
+	s.run(time.Hour)
+	s.want(r, "COMPLETED")
+	if s.failures() != 0 || s.endedAt[r] > ends+5*time.Minute {
+		t.Errorf("%d error records, after %s", s.failures(), s.endedAt[r])
+	}
+}
+
 // TestLaneTellsAnOutageInPlainWords: where no answer came, what went wrong, and
 // no name of ours for it.
 func TestLaneTellsAnOutageInPlainWords(t *testing.T) {

@@ -19,11 +19,12 @@ type memory struct {
 
 // heldMemory is a hold: --max-hold and --max-outage count on over a restart.
 type heldMemory struct {
-	Kind   string    `json:"kind"`
-	Reason string    `json:"reason"`
-	Status int       `json:"status,omitempty"`
-	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until,omitzero"`
+	Kind    string    `json:"kind"`
+	Reason  string    `json:"reason"`
+	Status  int       `json:"status,omitempty"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero"`
+	Unnamed bool      `json:"unnamed,omitzero"`
 }
 
 // dayMemory is how many requests may have been sent on a day.
@@ -44,7 +45,7 @@ func readMemory(kept []byte) (m memory, ok bool) {
 func (l *lane) memory() memory {
 	m := memory{Succeeded: l.succeeded, Rate: l.ctl.Learned()}
 	if h := l.hold; h != nil && h.kind != dayCap { // the count brings that one back
-		m.Hold = &heldMemory{Kind: h.kind.String(), Reason: h.reason, Status: h.status, Since: h.since.UTC(), Until: h.until}
+		m.Hold = &heldMemory{Kind: h.kind.String(), Reason: h.reason, Status: h.status, Since: h.since.UTC(), Until: h.until, Unnamed: h.unnamed}
 		if !h.until.IsZero() {
 			m.Hold.Until = h.until.UTC()
 		}
@@ -56,7 +57,7 @@ func (l *lane) memory() memory {
 }
 
 // remember goes on from what was kept. A hold goes on with a probe at once,
-// but for a day's quota whose end is known.
+// but for a day's quota whose end was named.
 func (l *lane) remember(now time.Time, m *memory) {
 	l.succeeded = l.succeeded || m.Succeeded
 	if m.Day != nil && m.Day.Date.Equal(now.UTC().Truncate(day)) {
@@ -69,8 +70,8 @@ func (l *lane) remember(now time.Time, m *memory) {
 		if kind.String() != m.Hold.Kind {
 			continue
 		}
-		l.hold = &hold{kind: kind, reason: m.Hold.Reason, status: m.Hold.Status, since: m.Hold.Since, until: m.Hold.Until, next: now}
-		if m.Hold.Until.After(now) {
+		l.hold = &hold{kind: kind, reason: m.Hold.Reason, status: m.Hold.Status, since: m.Hold.Since, until: m.Hold.Until, unnamed: m.Hold.Unnamed, next: now}
+		if m.Hold.Until.After(now) && !m.Hold.Unnamed {
 			l.hold.next = m.Hold.Until
 		}
 		l.tell("a lane is still held", l.hold)

@@ -34,6 +34,7 @@ type Answer struct {
 	RequestID   string
 	RetryAfter  time.Duration // with SlowDown and UsedUp; 0: not named
 	Senseless   bool          // RetryAfter is ours: what was named could not be meant
+	DayEnds     time.Duration // with UsedUp: when by the provider's documentation a day's quota is there again; 0: not known
 	Limits      rate.Limits
 	Latency     time.Duration
 }

@@ -41,15 +41,13 @@ type geminiResponse struct {
 func (Gemini) Answer(e *Endpoint, status int, h http.Header, body []byte) Answer {
 	a := Answer{RequestID: requestID(h)}
 	if status < http.StatusOK || status >= http.StatusMultipleChoices {
-		found := readGeminiError(body)
-		a.Limits = found.limits
-		classify(e, &a, geminiVerdicts, status, h, &found.apiError)
+		refusedByGemini(e, &a, status, h, readGeminiError(body))
 		return a
 	}
 	var r geminiResponse
 	if json.Unmarshal(body, &r, json.JoinOptions(lenient...)) != nil {
 		if found := readGeminiError(body); found.status != 0 {
-			classify(e, &a, geminiVerdicts, found.status, h, &found.apiError)
+			refusedByGemini(e, &a, found.status, h, found)
 			return a
 		}
 		broken(&a, "The provider's answer is not the JSON of generated content.")
@@ -61,7 +59,7 @@ func (Gemini) Answer(e *Endpoint, status int, h http.Header, body []byte) Answer
 		if found.status == 0 {
 			found.status = http.StatusInternalServerError
 		}
-		classify(e, &a, geminiVerdicts, found.status, h, &found.apiError)
+		refusedByGemini(e, &a, found.status, h, found)
 		return a
 	}
 	a.Model = r.ModelVersion

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"net/http"
 	"regexp"
 	"strings"
 	"time"
@@ -140,4 +141,14 @@ var geminiVerdicts = []verdict{
 	{Fatal, job.CodeServerError, faultModel, says(404, "not_found", "is not found for api version")},
 	{Terminal, job.CodeContextLength, faultOther, says(400, "input token count", "exceeds the maximum number of tokens", "input context is too long", "request payload size exceeds")},
 	{Transient, job.CodeServerError, faultOther, statusIs(499)},
+}
+
+// refusedByGemini says what an error means. RetryInfo is of the minute also
+// where it is the day's quota that is used up.
+func refusedByGemini(e *Endpoint, a *Answer, status int, h http.Header, found *geminiError) {
+	a.Limits = found.limits
+	classify(e, a, geminiVerdicts, status, h, &found.apiError)
+	if a.Class == UsedUp {
+		a.DayEnds = untilPacificMidnight(serverTime(h))
+	}
 }
