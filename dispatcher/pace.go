@@ -39,6 +39,9 @@ func (l *lane) pace(now time.Time, r *run, left int64) *job.Pace {
 	if rest.about == 0 || !flows {
 		return p // how long those take that are in doubt, nobody knows
 	}
+	if waits <= 0 && r.trend.refuted(now, rest) {
+		return p
+	}
 	if doubted {
 		// They are tried alone once the others are done, if not before.
 		rest.about += quiet

@@ -139,3 +139,51 @@ func TestPaceUnderAJobsCap(t *testing.T) {
 		t.Error("no end was ever told")
 	}
 }
+
+// Where the last answers take longer than all the others did, nobody knows when
+// they come: no end is told that is always a second away.
+func TestPaceOfTheLastAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		last    func(at time.Duration) provider.Answer
+		unknown time.Duration // for so long, at least, no end is told
+	}{
+		"slow answers": {func(time.Duration) provider.Answer {
+			a := done()
+			a.Latency = 5 * time.Minute
+			return a
+		}, 4*time.Minute + 30*time.Second},
+		"a retry that hangs": {func(at time.Duration) provider.Answer {
+			a := done()
+			if a.Latency = 3 * time.Minute; at < 25*time.Second {
+				a = down()
+			}
+			return a
+		}, 2*time.Minute + 30*time.Second},
+	} {
+		s := newSim(t, func(line int64, at time.Duration) provider.Answer {
+			if line > 498 {
+				return c.last(at)
+			}
+			return done()
+		})
+		s.latency = 50 * time.Millisecond
+		r := s.job("a", 1, 500, job.Job{MaxRetries: 10})
+		var known, unknown, off time.Duration
+		for s.endedAt[r] == 0 && s.since() < time.Hour {
+			s.run(500 * time.Millisecond)
+			p := s.lane.pace(s.now, r, int64(500-r.outcomes))
+			switch {
+			case p.EstimatedCompletionAt.IsZero() && r.outcomes == 498:
+				unknown += 500 * time.Millisecond
+			case !p.EstimatedCompletionAt.IsZero() && r.outcomes < 498:
+				known += 500 * time.Millisecond
+			case r.outcomes == 498 && p.EstimatedLatest.Before(s.now.Add(2*time.Second)):
+				off += 500 * time.Millisecond
+			}
+		}
+		s.want(r, "COMPLETED")
+		if known < 2*time.Second || unknown < c.unknown || off > 3*time.Second {
+			t.Errorf("%s: an end was told for %s before them, none for %s, and at once for %s", name, known, unknown, off)
+		}
+	}
+}

@@ -30,7 +30,11 @@ const (
 // trend tells from the outcomes so far how long the rest takes. Requests that
 // were sent do not tell it: the first ones only fill the lane, and others are
 // retries.
-type trend struct{ seen []trendPoint }
+type trend struct {
+	seen     []trendPoint
+	outcomes int       // at the last look
+	rose     time.Time // when they were last more than before
+}
 
 type trendPoint struct {
 	at       time.Time
@@ -45,6 +49,9 @@ type forecast struct{ about, least, most time.Duration }
 // has open. cap is the most outcomes a minute that the rest can have, 0 for no
 // bound: what came faster was a beginning.
 func (t *trend) left(now time.Time, outcomes int, open int64, cap float64) forecast {
+	if outcomes != t.outcomes {
+		t.outcomes, t.rose = outcomes, now
+	}
 	if n := len(t.seen); n == 0 || now.Sub(t.seen[n-1].at) >= trendStep {
 		t.seen = append(t.seen, trendPoint{now, outcomes})
 	}
@@ -73,6 +80,10 @@ func (t *trend) left(now time.Time, outcomes int, open int64, cap float64) forec
 	return forecast{about: takes(rate), least: takes(rate * (1 + off)), most: takes(rate * max(trendSlowest, 1-off))}
 }
 
+// refuted tells whether nothing came for longer than all the rest was to take:
+// the last ones wait for something that the others did not.
+func (t *trend) refuted(now time.Time, f forecast) bool { return now.Sub(t.rose) > f.most }
+
 // spread is the standard error of the mean rate, as a share of it.
 func (t *trend) spread(last trendPoint, rate float64) float64 {
 	got := float64(last.outcomes - t.seen[0].outcomes)
@@ -95,4 +106,4 @@ func (t *trend) spread(last trendPoint, rate float64) float64 {
 }
 
 // forget begins anew, such as after a hold.
-func (t *trend) forget() { t.seen = nil }
+func (t *trend) forget() { *t = trend{} }

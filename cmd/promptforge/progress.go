@@ -23,8 +23,9 @@ type snapshot struct {
 	heldSince   time.Time
 	heldUntil   time.Time // zero: nobody named it
 	tokens      int64
-	finishing   int64 // after ctrl-C: the requests that are waited for, 1 or more
-	stopped     bool  // after ctrl-C
+	silent      time.Duration // since done was last less than now
+	finishing   int64         // after ctrl-C: the requests that are waited for, 1 or more
+	stopped     bool          // after ctrl-C
 }
 
 // progress shows a person how far a job is.
@@ -63,6 +64,7 @@ type view struct {
 	mu     sync.Mutex
 	newest snapshot
 	any    bool
+	rose   time.Time // when done last did
 }
 
 func (v *view) start(every time.Duration, show func(snapshot)) {
@@ -90,12 +92,17 @@ func (v *view) start(every time.Duration, show func(snapshot)) {
 func (v *view) get() (snapshot, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.newest, v.any
+	s := v.newest
+	s.silent = time.Since(v.rose)
+	return s, v.any
 }
 
 func (v *view) update(s snapshot) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if !v.any || s.done != v.newest.done || v.newest.held != "" {
+		v.rose = time.Now()
+	}
 	v.newest, v.any = s, true
 }
 
@@ -208,6 +215,8 @@ func (s snapshot) notes() []string {
 		add("%s", s.state)
 	case s.held != "":
 		notes = append(notes, s.hold())
+	case s.hangs():
+		add("waiting for the %s, nothing came for %s", s.missing(), short(s.silent))
 	default:
 		if rate := s.shownRate(); rate > 0 {
 			add("%s/min", number(int64(rate+0.5)))
@@ -261,6 +270,33 @@ func (s snapshot) left() string {
 		return ""
 	}
 	return s.rest.String()
+}
+
+const (
+	// longSilence is how long nothing comes before a person is told that
+	// something is waited for, and not that it is forgotten.
+	longSilence = 5 * time.Second
+	// fewLeft prompts at the end are the last ones.
+	fewLeft = 100
+)
+
+// hangs tells that nothing has come for long, and nobody knows when it does.
+func (s snapshot) hangs() bool {
+	return s.silent >= longSilence && s.total > s.done && s.left() == ""
+}
+
+// missing is what is waited for.
+func (s snapshot) missing() string {
+	left := s.total - s.done
+	switch {
+	case s.done == 0:
+		return "first answers"
+	case left == 1:
+		return "last answer"
+	case left <= fewLeft:
+		return "last " + number(left) + " answers"
+	}
+	return "next answers"
 }
 
 func (s snapshot) line() string {

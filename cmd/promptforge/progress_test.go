@@ -36,6 +36,14 @@ func testLines(t *testing.T) {
 		}, "3 of 10 done, held since 2020-01-02 at 03:04:05 until 2020-01-03 at 00:00:00: A day's quota is used up"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, stopped: true}, "3 of 10 done, stopping: waiting for what is in flight"},
 		{snapshot{state: "PROCESSING", total: 10, done: 10, rate: 60}, "10 of 10 done, 60/min"},
+		{snapshot{state: "PROCESSING", total: 500, done: 497, rate: 60, boundBy: "rpm", silent: 42 * time.Second}, "497 of 500 done, waiting for the last 3 answers, nothing came for 42s"},
+		{snapshot{state: "PROCESSING", total: 500, done: 499, failed: 1, silent: 90 * time.Second}, "499 of 500 done, 1 failed, waiting for the last answer, nothing came for 1m30s"},
+		{snapshot{state: "PROCESSING", total: 500, silent: 10 * time.Second}, "0 of 500 done, waiting for the first answers, nothing came for 10s"},
+		{snapshot{state: "PROCESSING", total: 500, done: 100, silent: 10 * time.Second}, "100 of 500 done, waiting for the next answers, nothing came for 10s"},
+		{snapshot{state: "PROCESSING", total: 500, done: 497, rate: 60, silent: 2 * time.Second}, "497 of 500 done, 60/min"},
+		{snapshot{state: "PROCESSING", total: 500, done: 497, rate: 60, silent: time.Minute, rest: in(time.Minute, time.Minute, time.Minute)}, "497 of 500 done, 60/min, 1m00s left"},
+		{snapshot{state: "PROCESSING", total: 500, done: 500, silent: time.Minute}, "500 of 500 done"},
+		{snapshot{state: "PROCESSING", total: 500, done: 3, silent: time.Minute, held: "Down."}, "3 of 500 done, held: Down"},
 	} {
 		if got := row.s.line(); got != row.want {
 			t.Errorf("got  %s\nwant %s", got, row.want)
@@ -78,6 +86,27 @@ func TestMeter(t *testing.T) {
 	if got := m.rate(at.Add(502*time.Second), 320); math.Abs(got-600) > 1e-6 {
 		t.Errorf("%v after a hold, want 600", got)
 	}
+}
+
+// A job whose last answers hang says so, and for how long; what was held before
+// does not count as silence.
+func TestProgressTellsASilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stderr safeBuffer
+		p := &program{stderr: &stderr, every: 10 * time.Second}
+		show := p.newProgress(nil)
+		show.update(snapshot{state: "PROCESSING", total: 4, done: 1, held: "Down."})
+		time.Sleep(11 * time.Second) // of the bubble's clock
+		for range 20 {
+			show.update(snapshot{state: "PROCESSING", total: 4, done: 1, rate: 60})
+			time.Sleep(time.Second)
+		}
+		show.end()
+		const want = "1 of 4 done, held: Down\n1 of 4 done, waiting for the last 3 answers, nothing came for 9s\n1 of 4 done, waiting for the last 3 answers, nothing came for 19s\n"
+		if got := stderr.String(); got != want {
+			t.Errorf("it printed\n%s\nwant\n%s", got, want)
+		}
+	})
 }
 
 func TestPlainProgress(t *testing.T) {
