@@ -53,6 +53,7 @@ func writeOutcomeFile(ctx context.Context, d *results.Download, path string) (er
 // errorRecord is as much of an error record as a person is told at once.
 type errorRecord struct {
 	Line    int64  `json:"line"`
+	Error   string `json:"error"`
 	Message string `json:"message"`
 }
 

@@ -386,6 +386,9 @@ func (r *running) report(begin time.Time, again bool) error {
 		text += ", in " + short(time.Since(begin))
 	}
 	text += ". They are in " + r.out + "."
+	if first, err := firstError(filepath.Join(r.out, "errors.jsonl")); err == nil && j.FailedCount > 0 {
+		text += " The first error is " + first.Error + ": " + oneLine(first.Message)
+	}
 	if j.PossiblyRepaid > 0 {
 		text += repaid(j.PossiblyRepaid)
 	}

@@ -111,7 +111,7 @@ not json
 `)
 	got := exec(t, sim.env(), runArgs(file)...)
 	got.want(t, 0)
-	if !strings.Contains(got.stdout, "4 of 4 prompts have an outcome: 1 result, 3 errors") {
+	if !strings.Contains(got.stdout, "4 of 4 prompts have an outcome: 1 result, 3 errors") || !strings.Contains(got.stdout, "The first error is invalid_line: ") {
 		t.Errorf("stdout: %s", got.stdout)
 	}
 	if n := len(lines(t, filepath.Join(filepath.Dir(file), "p-results", "errors.jsonl"))); n != 3 {

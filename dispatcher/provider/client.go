@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/promptforge/promptforge/internal/failpoint"
 	"github.com/promptforge/promptforge/job"
@@ -229,6 +231,11 @@ func isTimeout(err error) bool {
 // minSecret is how long a credential must be to be one, and not a placeholder
 // such as "any", which is a word like others.
 const minSecret = 16
+
+// placeholder tells whether a credential is none: a mere word, or nothing.
+func placeholder(key string) bool {
+	return len(key) < minSecret && !strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsLetter(r) })
+}
 
 // withoutKey takes the credential out of a body, since some servers quote what
 // they were sent, and a job's owner may read the whole answer.

@@ -134,7 +134,7 @@ func classify(e *Endpoint, a *Answer, table []verdict, status int, h http.Header
 	if a.Message == "" {
 		a.Message = fmt.Sprintf("The provider answered %d %s.", status, http.StatusText(status))
 	}
-	if e.Key != "" {
+	if !placeholder(e.Key) {
 		// Some servers quote the key that they refuse.
 		a.Message = strings.ReplaceAll(a.Message, e.Key, "…")
 	}

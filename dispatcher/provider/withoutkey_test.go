@@ -39,4 +39,9 @@ func TestPlaceholderCredential(t *testing.T) {
 	if got := withoutKey(body, "any"); string(got) != string(body) {
 		t.Errorf("it became %s", got)
 	}
+	e := testEndpoint
+	e.Key = "any"
+	if a := (OpenAI{}).Answer(&e, 400, http.Header{}, []byte(`{"error":{"message":"as many as any"}}`)); a.Message != "as many as any" {
+		t.Errorf("it became %q", a.Message)
+	}
 }
