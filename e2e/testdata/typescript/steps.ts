@@ -3,6 +3,8 @@
 // stream, and at the end `done`.
 
 import assert from "node:assert/strict";
+import { createServer as createHttpServer } from "node:http";
+import { createServer, type AddressInfo } from "node:net";
 
 import {
   Client,
@@ -47,6 +49,25 @@ async function refused(what: Promise<unknown> | (() => unknown), words: RegExp):
 await refused(() => new Client("http://127.0.0.1:9090"), /host:port/);
 await refused(new Client(target, { apiKey: "pf_nobody" }).status("x"), /key/);
 await refused(new Client("127.0.0.1:1", { patience: 0 }).status("x"), /ECONNREFUSED/);
+
+// A wrong port is told within seconds: the REST port, one that does not answer,
+// and one where nobody listens.
+for (const [server, words] of [
+  [createHttpServer((_, answer) => answer.end("hello")), /REST port/],
+  [createServer((socket) => socket.unref()), /does not answer/],
+  [undefined, /must be started.*ECONNREFUSED/],
+] as const) {
+  if (server) await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server ? (server.address() as AddressInfo) : { port: 1 };
+  const begun = performance.now();
+  for (const [operation, patience] of [["status", 1000], ["wait", 1000], ["status", undefined]] as const) {
+    const lost = new Client(`127.0.0.1:${port}`, patience === undefined ? {} : { patience });
+    await refused(lost[operation]("x"), words);
+    lost.close();
+  }
+  assert(performance.now() - begun < 15_000);
+  server?.close();
+}
 
 const client = new Client(target);
 await refused(client.submit([7 as unknown as Prompt], sim), /prompts\[0\]/);

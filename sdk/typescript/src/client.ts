@@ -5,7 +5,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type Client as Stub } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
-import { JobEnded } from "./errors.js";
+import { JobEnded, PromptForgeError } from "./errors.js";
 import { Job_Status, type Job } from "./gen/promptforge/v1/job_pb.js";
 import {
   InitJobRequestSchema,
@@ -25,6 +25,12 @@ import { baseUrl, key } from "./target.js";
 /** An outcome holds a whole answer, and so exceeds gRPC's 4 MiB now and then. */
 const readMaxBytes = 64 << 20;
 
+/**
+ * How many milliseconds the first call of a client waits for anybody to be
+ * there. What is lost later is a restart, and waited for with more patience.
+ */
+const firstContact = 10_000;
+
 /** How a client connects. */
 export interface ClientOptions {
   /** Left out, PROMPTFORGE_API_KEY. */
@@ -35,7 +41,8 @@ export interface ClientOptions {
   tls?: SecureClientSessionOptions;
   /**
    * How many milliseconds an operation may wait in all, between tries that
-   * bring nothing. Left out, 5 minutes.
+   * bring nothing. Left out, 5 minutes, and 10 seconds as long as nobody has
+   * ever answered: the target is wrong, then, or the service is not started.
    */
   patience?: number;
 }
@@ -85,6 +92,8 @@ export class Client {
   private readonly session: Http2SessionManager;
   private readonly headers: Record<string, string>;
   private readonly patience: number;
+  private readonly firstPatience: number;
+  private contact: Promise<void> | undefined;
 
   /**
    * target is host:port of the service's gRPC; left out, PROMPTFORGE_GRPC or
@@ -94,6 +103,7 @@ export class Client {
     const url = baseUrl(target, options.plaintext ?? false);
     this.headers = { "x-api-key": key(options.apiKey) };
     this.patience = options.patience ?? 300_000;
+    this.firstPatience = options.patience ?? firstContact;
     this.session = new Http2SessionManager(url, { pingIntervalMs: 60_000 }, options.tls);
     this.jobs_ = createClient(
       JobService,
@@ -190,6 +200,7 @@ export class Client {
    * settled one. A slow reader gets the newest only.
    */
   async *watch(jobId: string): AsyncGenerator<GetJobStatusResponse> {
+    await this.reached();
     const retry = new Retry(this.patience);
     let seen = "";
     for (;;) {
@@ -227,6 +238,7 @@ export class Client {
    * restarts nothing is repeated and nothing left out.
    */
   async *outcomes(jobId: string, offset = 0n): AsyncGenerator<Outcome> {
+    await this.reached();
     const retry = new Retry(this.patience);
     for (;;) {
       retry.opened();
@@ -265,7 +277,36 @@ export class Client {
     return stop ? { headers: this.headers, signal: stop.signal } : { headers: this.headers };
   }
 
+  /** Whether the service is there at all is found out once, before the first operation. */
+  private async reached(): Promise<void> {
+    this.contact ??= this.firstCall();
+    try {
+      await this.contact;
+    } catch (error) {
+      this.contact = undefined; // the next operation tries anew
+      throw error;
+    }
+  }
+
+  /** A call that any service answers at once, be it with a refusal. */
+  private async firstCall(): Promise<void> {
+    const retry = new Retry(this.firstPatience);
+    const timeoutMs = Math.min(firstContact, Math.max(1000, this.firstPatience));
+    for (;;) {
+      retry.opened();
+      try {
+        await this.jobs_.listJobs({ pageSize: 1 }, { ...this.with(), timeoutMs });
+        return;
+      } catch (error) {
+        const refusal = PromptForgeError.from(error);
+        if (refusal.reason) return; // the operation itself will say it
+        await retry.after(error);
+      }
+    }
+  }
+
   private async call<T>(call: () => Promise<T>): Promise<T> {
+    await this.reached();
     const retry = new Retry(this.patience);
     for (;;) {
       retry.opened();

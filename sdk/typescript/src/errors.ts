@@ -46,7 +46,8 @@ export class PromptForgeError extends Error {
         retryAfter = Math.max(0, Number(delay.seconds) * 1000 + delay.nanos / 1e6);
       }
     }
-    return new PromptForgeError(error.code, reason, error.rawMessage, retryAfter, cause);
+    const detail = reason ? error.rawMessage : explained(error);
+    return new PromptForgeError(error.code, reason, detail, retryAfter, cause);
   }
 
   /**
@@ -81,6 +82,20 @@ export class JobEnded extends Error {
     const why = job.failureReason ?? "it ended before all of its prompts had an outcome";
     super(`job ${job.jobId} ${Job_Status[job.status]}: ${why}`);
   }
+}
+
+/** What Node says where no service was reached, with what to do about it. */
+function explained({ code, rawMessage }: ConnectError): string {
+  if (rawMessage === "Protocol error") {
+    return `the target does not speak gRPC; if it is the service's REST port, give the other one, 9090 unless it was set: ${rawMessage}`;
+  }
+  if (code === Code.DeadlineExceeded) {
+    return `the target takes connections and does not answer; give the port of the service's gRPC, 9090 unless it was set: ${rawMessage}`;
+  }
+  if (/ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/.test(rawMessage)) {
+    return `the service cannot be reached; the target is host:port of its gRPC, and it must be started: ${rawMessage}`;
+  }
+  return rawMessage;
 }
 
 /** The length-delimited fields of a message, by number. */
