@@ -103,6 +103,9 @@ func (r *laneRunner) state(now time.Time) LaneState {
 		Lane: r.key, Jobs: len(l.runs), InFlight: l.inFlight, Pace: *l.lanePace(now),
 		RequestsADay: l.cfg.RPD,
 	}
+	if len(l.runs) == 0 {
+		s.Pace.BoundBy = "" // what bound its last job binds nobody
+	}
 	if l.cfg.RPD > 0 {
 		l.today.turn(now)
 		s.RequestsToday = l.today.sent

@@ -103,10 +103,15 @@ func TestDispatcherNamesNoFileToOwners(t *testing.T) {
 	b.keys = []provider.KeyRef{{File: file}}
 	var log logged
 	b.start(log.into)
+	// A job that is given up leaves a lane behind that nothing holds or bounds.
 	const told = "sim refused the credential in its credential file; put a valid one there."
 	failed := b.wait(b.submit("a", job.Job{}, `{"prompt_id":1,"prompt":"[[simulate:401]]"}`), settled)
 	if failed.Status != job.Failed || !strings.HasPrefix(failed.FailureReason, told) || strings.Contains(failed.FailureReason, file) {
 		t.Errorf("%s: %s", failed.Status, failed.FailureReason)
+	}
+	idle, err := b.d.Lanes(context.Background())
+	if err != nil || len(idle) != 1 || idle[0].Hold != "" || idle[0].Jobs == 0 && idle[0].Pace.BoundBy != "" {
+		t.Errorf("lanes %+v, %v", idle, err)
 	}
 	if !strings.Contains(log.String(), "credential="+file) {
 		t.Errorf("the log says\n%s", &log)

@@ -387,7 +387,7 @@ func (r *running) report(begin time.Time, again bool) error {
 	}
 	text += ". They are in " + r.out + "."
 	if first, err := firstError(filepath.Join(r.out, "errors.jsonl")); err == nil && j.FailedCount > 0 {
-		text += " The first error is " + first.Error + ": " + oneLine(first.Message)
+		text += " The first error is " + first.Error + ": " + clipped(oneLine(first.Message), longestQuote)
 	}
 	if j.PossiblyRepaid > 0 {
 		text += repaid(j.PossiblyRepaid)

@@ -13,6 +13,18 @@ import (
 // oneLine folds line breaks and what surrounds them into one space.
 func oneLine(s string) string { return strings.Join(strings.FieldsFunc(s, isBreak), " ") }
 
+// longestQuote is how many signs of what a provider said fit beside our own.
+const longestQuote = 300
+
+// clipped is the beginning of a text, of at most so many signs.
+func clipped(s string, most int) string {
+	signs := []rune(s)
+	if len(signs) <= most {
+		return s
+	}
+	return string(signs[:most-1]) + "…"
+}
+
 func isBreak(r rune) bool { return r == '\n' || r == '\r' }
 
 // number writes a count with commas, such as 12,345.

@@ -19,3 +19,11 @@ func TestNumbersOfThings(t *testing.T) {
 		}
 	}
 }
+
+func TestClipped(t *testing.T) {
+	for most, want := range map[int]string{7: "äbcdefg", 8: "äbcdefg", 6: "äbcde…"} {
+		if got := clipped("äbcdefg", most); got != want {
+			t.Errorf("of %d: %q, want %q", most, got, want)
+		}
+	}
+}
