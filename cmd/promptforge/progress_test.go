@@ -24,6 +24,7 @@ func testLines(t *testing.T) {
 		{snapshot{state: "PROCESSING", total: 12345, done: 1234, failed: 2, rate: 600, boundBy: "rpm", tokens: 99999, rest: in(1111*time.Second, 1100*time.Second, 1120*time.Second)}, "1,234 of 12,345 done, 2 failed, 600/min, bound by rpm, 99,999 tokens, 18m31s left"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(5*time.Minute, 4*time.Minute, 6*time.Minute)}, "3 of 10 done, 60/min, 4–6 min left"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(time.Minute, 40*time.Second, 90*time.Second)}, "3 of 10 done, 60/min, 40–90 s left"},
+		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(3*time.Second, time.Second, 8*time.Second)}, "3 of 10 done, 60/min, 1–8 s left"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(5*time.Minute, 30*time.Second, 50*time.Minute)}, "3 of 10 done, 60/min, 30s–50 min left"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 60, rest: in(3*time.Hour, 150*time.Minute, 250*time.Minute)}, "3 of 10 done, 60/min, 2–5 h left"},
 		{snapshot{state: "PROCESSING", total: 10, done: 3, rate: 600, cap: 60}, "3 of 10 done, 60/min"},

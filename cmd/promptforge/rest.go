@@ -35,7 +35,7 @@ func (r rest) String() string {
 		unit, name = time.Minute, "min"
 	}
 	low, high := int64(least/unit), int64(math.Ceil(float64(most)/float64(unit)))
-	if low < 2 { // such as 40s–25 min
+	if low < 2 && unit > time.Second { // such as 40s–25 min
 		return fmt.Sprintf("%s–%d %s", short(least), high, name)
 	}
 	return fmt.Sprintf("%d–%d %s", low, high, name)
