@@ -53,7 +53,7 @@ func showQuota(p *program, info admin.QuotaInfo) error {
 		{"open jobs", limitText(set.OpenJobs), limitText(&now.OpenJobs)},
 		{"uploads at once", limitText(set.Uploads), limitText(&now.Uploads)},
 		{"streams at once", limitText(set.Streams), limitText(&now.Streams)},
-		{"bytes", limitText(set.Bytes), limitText(&now.Bytes)},
+		{"bytes", bytesText(set.Bytes), bytesText(&now.Bytes)},
 	} {
 		if info.Limits == nil {
 			row.now = "no server runs"
@@ -61,6 +61,19 @@ func showQuota(p *program, info admin.QuotaInfo) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", row.name, row.set, row.now)
 	}
 	return w.Flush()
+}
+
+// bytesText is a limit of bytes as --bytes takes it.
+func bytesText(v *int64) string {
+	for _, u := range []struct {
+		bytes int64
+		name  string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if v != nil && *v > 0 && *v%u.bytes == 0 {
+			return strconv.FormatInt(*v/u.bytes, 10) + u.name
+		}
+	}
+	return limitText(v)
 }
 
 func limitText[T int | int64 | float64](v *T) string {
