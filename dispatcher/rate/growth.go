@@ -19,6 +19,9 @@ const (
 	// grows slow under the load is not met with more.
 	rampMemory = 8
 
+	// climbCount requests are enough for a climb to double.
+	climbCount = 8.0
+
 	// slowest is the least rate, a second: one request a minute.
 	slowest = 1.0 / 60
 
@@ -56,12 +59,39 @@ func (l *learner) after(grown float64) float64 {
 	case regain:
 		return min(l.base*math.Exp2(min(grown/regainDouble, 60)), l.target)
 	case climb:
-		return l.base * math.Pow(l.factor, grown/l.step) * math.Exp2(l.refutes(grown))
+		return l.climbed(grown) * math.Exp2(l.refutes(grown))
 	case cruise:
 		return l.base * (1 + l.excess(grown))
 	default:
 		return l.base
 	}
+}
+
+// climbed is the rate of a climb, which grows by its factor in each step. Where
+// nothing had ever been accepted a step takes climbCount requests where those are
+// faster, though never less than a ramp: else one that began far too low, since
+// all was refused for a while, would take minutes.
+func (l *learner) climbed(grown float64) float64 {
+	rate, per := l.base, math.Log(l.factor)
+	if l.stage > 1 || l.rate > 0 {
+		return rate * math.Exp(grown/l.step*per)
+	}
+	if by := climbCount / l.step; rate < by {
+		took := l.step * math.Log(by/rate) / per
+		if grown <= took {
+			return rate * math.Exp(grown/l.step*per)
+		}
+		rate, grown = by, grown-took
+	}
+	fastest := min(l.step, max(rampDouble, stepFeedback*l.feedback))
+	if by := climbCount / fastest; rate < by {
+		took := climbCount / per * (1/rate - 1/by)
+		if grown <= took {
+			return 1 / (1/rate - grown*per/climbCount)
+		}
+		rate, grown = by, grown-took
+	}
+	return rate * math.Exp(min(grown/fastest*per, 60))
 }
 
 // refutes is how many times a climb doubles that went beyond all that explains

@@ -76,3 +76,21 @@ func TestClimbBeyondItsExplanationsHastens(t *testing.T) {
 		t.Errorf("from %v it comes to %v", slow, r)
 	}
 }
+
+// What refuses everything at the very beginning, and nothing afterwards, is met at
+// full speed within a minute or two.
+func TestRefusedByAllAtFirst(t *testing.T) {
+	for shut, within := range map[time.Duration]time.Duration{2 * time.Second: time.Minute, 12 * time.Second: 2 * time.Minute} {
+		free := &atOnce{latency: 200 * time.Millisecond}
+		c := New(Config{Concurrency: 256}, nil, start)
+		accepted, _ := driveProvider(c, start, within, func() time.Duration { return free.latency }, 50*time.Millisecond, func(now time.Time) (bool, Feedback) {
+			if now.Before(start.Add(shut)) {
+				return false, Feedback{Verdict: Refused}
+			}
+			return free.ask(now)
+		})
+		if accepted < 1000 {
+			t.Errorf("shut for %v at first: %d accepted within %v", shut, accepted, within)
+		}
+	}
+}
