@@ -14,16 +14,26 @@ type Best struct {
 	P99       time.Duration
 }
 
-// bestOf keeps what was found for each scenario.
-var bestOf sync.Map
+// bestPoints and bestRates keep what was found, or is being found, for each
+// scenario, as functions.
+var bestPoints, bestRates sync.Map
+
+// once is what f returned the first time that it was asked for under the name.
+func once[T any](kept *sync.Map, name string, f func() T) T {
+	of, ok := kept.Load(name)
+	if !ok {
+		of, _ = kept.LoadOrStore(name, sync.OnceValue(f))
+	}
+	return of.(func() T)()
+}
 
 // BestPoint is the best point of a latency-only server, found by scanning: the
 // fewest requests at once that bring 99 % of the most.
 func BestPoint(sc *Scenario) Best {
-	name := sc.Name()
-	if best, ok := bestOf.Load(name); ok {
-		return best.(Best)
-	}
+	return once(&bestPoints, sc.Name(), func() Best { return findBestPoint(sc) })
+}
+
+func findBestPoint(sc *Scenario) Best {
 	var lab Lab
 	var points []Best
 	most := 0.0
@@ -40,7 +50,6 @@ func BestPoint(sc *Scenario) Best {
 	}
 	for _, point := range points {
 		if point.PerSecond >= 0.99*most {
-			bestOf.Store(name, point)
 			return point
 		}
 	}
@@ -66,16 +75,16 @@ const (
 func BestRate(sc *Scenario) float64 {
 	silent := *sc
 	silent.Headers, silent.RetryAfter = Silent, false // a constant rate hears nothing
-	name := silent.Name()
-	if best, ok := bestOf.Load(name); ok {
-		return best.(float64)
-	}
+	return once(&bestRates, silent.Name(), func() float64 { return findBestRate(&silent) })
+}
+
+func findBestRate(silent *Scenario) float64 {
 	var lab Lab
 	best, fewest, ofFewest := 0.0, math.Inf(1), 0.0
 	for share := 0.20; share < 0.61; share += 0.02 {
 		answers, refused := 0.0, 0.0
 		for seed := range uint64(bestSeeds) {
-			run := lab.Run(&silent, NewPaced(share*sc.RPM), 1001+seed)
+			run := lab.Run(silent, NewPaced(share*silent.RPM), 1001+seed)
 			answers += float64(run.Answers(0, silent.Length)) / bestSeeds
 			refused += float64(run.Refusals(0, silent.Length)) / bestSeeds
 		}
@@ -90,9 +99,7 @@ func BestRate(sc *Scenario) float64 {
 	if best == 0 {
 		best = ofFewest
 	}
-	best /= silent.Length.Minutes()
-	bestOf.Store(name, best)
-	return best
+	return best / silent.Length.Minutes()
 }
 
 // constant keeps so many requests under way.

@@ -10,24 +10,35 @@ import (
 const tenMinutes = 10 * minute
 
 // Answers counts the answers that came between from and to.
-func (r *Run) Answers(from, to time.Duration) int {
-	n := 0
-	for i := range r.Records {
-		if a := &r.Records[i]; a.Accepted && a.Answered >= from && a.Answered < to && a.Answered > 0 {
-			n++
-		}
-	}
-	return n
-}
+func (r *Run) Answers(from, to time.Duration) int { return r.count(from, to).answers }
 
 // Refusals counts the refusals that came between from and to.
-func (r *Run) Refusals(from, to time.Duration) int {
-	n := 0
-	for i := range r.Records {
-		if a := &r.Records[i]; !a.Accepted && a.Answered >= from && a.Answered < to && a.Answered > 0 {
-			n++
+func (r *Run) Refusals(from, to time.Duration) int { return r.count(from, to).refusals }
+
+// tally is what came in a span of time.
+type tally struct {
+	from, to          time.Duration
+	answers, refusals int
+}
+
+// count counts each span once: several rows look at the same few.
+func (r *Run) count(from, to time.Duration) tally {
+	for _, n := range r.tallies {
+		if n.from == from && n.to == to {
+			return n
 		}
 	}
+	n := tally{from: from, to: to}
+	for i := range r.Records {
+		switch a := &r.Records[i]; {
+		case a.Answered < from || a.Answered >= to || a.Answered == 0:
+		case a.Accepted:
+			n.answers++
+		default:
+			n.refusals++
+		}
+	}
+	r.tallies = append(r.tallies, n)
 	return n
 }
 

@@ -41,6 +41,8 @@ type Run struct {
 	Records    []Record // in the order in which they were sent
 	Bounds     []rate.Bound
 	Stalled    bool // the rule waited for an answer with none to come
+
+	tallies []tally // what was counted already
 }
 
 // Lab runs scenarios. It keeps its memory from run to run; use one in each
@@ -57,6 +59,7 @@ type Lab struct {
 	server   *server
 	shared   *sharing
 	now      time.Duration
+	clock    time.Time     // now as the rule sees it
 	wake     time.Duration // when the rule wants to be asked again; 0: not
 	inFlight int
 	pending  int // refused prompts that may not be sent yet
@@ -75,6 +78,7 @@ type Lab struct {
 type slot struct {
 	record int
 	sent   time.Duration
+	clock  time.Time // sent as the rule sees it
 	length length
 	ruling ruling
 }
@@ -85,17 +89,17 @@ func (lab *Lab) Run(sc *Scenario, rule Rule, seed uint64) *Run {
 	lab.begin(sc, rule, seed)
 	for {
 		lab.send()
-		at, ok := lab.events.next()
-		due := ok && (lab.wake == 0 || at <= lab.wake)
-		if !due {
-			at = lab.wake
+		until := sc.Length - 1
+		if lab.wake > 0 {
+			until = min(until, lab.wake)
 		}
-		if at == 0 || at >= sc.Length {
+		if e, ok := lab.events.pop(until); ok {
+			lab.set(e.at)
+			lab.happen(e)
+		} else if lab.wake > 0 && lab.wake == until {
+			lab.set(lab.wake)
+		} else {
 			break
-		}
-		lab.now = at
-		if due {
-			lab.happen(lab.events.pop())
 		}
 	}
 	lab.records = lab.run.Records
@@ -103,10 +107,13 @@ func (lab *Lab) Run(sc *Scenario, rule Rule, seed uint64) *Run {
 	return lab.run
 }
 
+func (lab *Lab) set(now time.Duration) { lab.now, lab.clock = now, epoch.Add(now) }
+
 func (lab *Lab) begin(sc *Scenario, rule Rule, seed uint64) {
 	lab.events.reset()
 	lab.slots, lab.free, lab.retries, lab.prompts = lab.slots[:0], lab.free[:0], lab.retries[:0], lab.prompts[:0]
-	lab.now, lab.inFlight, lab.pending, lab.planned, lab.hasNext, lab.shared = 0, 0, 0, 0, false, nil
+	lab.set(0)
+	lab.inFlight, lab.pending, lab.planned, lab.hasNext, lab.shared = 0, 0, 0, false, nil
 	lab.sc, lab.rule = sc, rule
 	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	lab.latencies, lab.lengths, lab.tenant = stream(1), stream(2), stream(3)
@@ -162,11 +169,11 @@ func (lab *Lab) untilTenant() time.Duration {
 
 // send lets requests leave as long as the rule permits it.
 func (lab *Lab) send() {
+	now := lab.clock
 	for {
 		lab.wake = 0
 		prompt := lab.peek()
 		r := Request{Slot: lab.slot(), Bytes: prompt.bytes, MaxTokens: prompt.maxTokens}
-		now := epoch.Add(lab.now)
 		ok, at := lab.rule.Permit(now, r)
 		if !ok {
 			if at.IsZero() {
@@ -182,7 +189,7 @@ func (lab *Lab) send() {
 		lab.free = lab.free[:len(lab.free)-1]
 		lab.rule.Sent(now, r)
 		lab.inFlight++
-		lab.slots[r.Slot] = slot{record: len(lab.run.Records), sent: lab.now, length: prompt}
+		lab.slots[r.Slot] = slot{record: len(lab.run.Records), sent: lab.now, clock: now, length: *prompt}
 		lab.run.Records = append(lab.run.Records, Record{Sent: lab.now})
 		lab.events.add(lab.now+wayThere+lab.late(), atServer, r.Slot)
 	}
@@ -202,7 +209,7 @@ func (lab *Lab) slot() int {
 }
 
 // peek is the prompt that goes next: one that was refused before, or a new one.
-func (lab *Lab) peek() length {
+func (lab *Lab) peek() *length {
 	if !lab.hasNext {
 		lab.hasNext = true
 		if len(lab.retries) > 0 {
@@ -212,7 +219,7 @@ func (lab *Lab) peek() length {
 			lab.next = lab.sc.Lengths.draw(lab.lengths)
 		}
 	}
-	return lab.next
+	return &lab.next
 }
 
 func (lab *Lab) happen(e event) {
@@ -242,7 +249,7 @@ func (lab *Lab) happen(e event) {
 		lab.pending--
 		lab.retries = append(lab.retries, int(e.slot))
 	case sample:
-		lab.run.Bounds = append(lab.run.Bounds, lab.rule.(Bounder).Bound(epoch.Add(lab.now)))
+		lab.run.Bounds = append(lab.run.Bounds, lab.rule.(Bounder).Bound(lab.clock))
 		lab.events.add(lab.now+time.Second, sample, 0)
 	}
 }
@@ -277,12 +284,12 @@ func (lab *Lab) watchShared() {
 }
 
 func (lab *Lab) answer(n int) {
-	s := lab.slots[n]
+	s := &lab.slots[n]
 	record := &lab.run.Records[s.record]
 	record.Answered = lab.now
 	a := Answer{
 		Request: Request{Slot: n, Bytes: s.length.bytes, MaxTokens: s.length.maxTokens},
-		SentAt:  epoch.Add(s.sent), Status: 429, RetryAfter: s.ruling.retryAfter,
+		SentAt:  s.clock, Status: 429, RetryAfter: s.ruling.retryAfter,
 		RequestLimit: s.ruling.requests, TokenLimit: s.ruling.tokens,
 	}
 	if s.ruling.accepted {
@@ -295,7 +302,7 @@ func (lab *Lab) answer(n int) {
 	}
 	lab.inFlight--
 	lab.free = append(lab.free, n)
-	lab.rule.Answered(epoch.Add(lab.now), a)
+	lab.rule.Answered(lab.clock, a)
 }
 
 func (lab *Lab) tenantEnters() {

@@ -11,6 +11,8 @@ type Figures struct {
 	Row      *Row
 	Scenario *Scenario
 	Values   []Figure
+
+	besides []float64 // what Values are compared with; nil: nothing
 }
 
 // Figure is the value of one seed and the bar it is held against.
@@ -48,26 +50,60 @@ func (f *Figures) sorted() []Figure {
 // NewRule makes a rule for a scenario.
 type NewRule func(sc *Scenario, seed uint64) Rule
 
-// Measure runs a rule through the scenarios of the rows, each once a seed
-// however many rows it is in, on all cores. The figures come row by row.
-func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
-	type use struct{ at, row int }
-	var all []Figures
-	uses := map[string][]use{}
-	var order []*Scenario
+// use is where a scenario's runs are needed: for figures, or as what figures of
+// another scenario are compared with.
+type use struct {
+	figures *Figures
+	beside  bool
+}
+
+// plan is what has to be run for figures: each scenario once a seed, however many
+// rows it is in or is compared with.
+type plan struct {
+	figures []Figures // row by row
+	order   []*Scenario
+	uses    map[string][]use // by the scenario's name
+}
+
+func newPlan(rows []Row, seeds int) *plan {
+	p := &plan{uses: map[string][]use{}}
+	n := 0
 	for i := range rows {
-		for k := range rows[i].Scenarios {
-			sc := &rows[i].Scenarios[k]
-			name := sc.Name()
-			if uses[name] == nil {
-				order = append(order, sc)
+		n += len(rows[i].Scenarios)
+	}
+	p.figures = make([]Figures, 0, n) // uses point into it
+	for i := range rows {
+		row := &rows[i]
+		for k := range row.Scenarios {
+			sc := &row.Scenarios[k]
+			p.figures = append(p.figures, Figures{Row: row, Scenario: sc, Values: make([]Figure, seeds)})
+			f := &p.figures[len(p.figures)-1]
+			p.need(sc, use{figures: f})
+			if row.Beside != nil {
+				f.besides = make([]float64, seeds)
+				beside := row.Beside(*sc)
+				p.need(&beside, use{f, true})
 			}
-			uses[name] = append(uses[name], use{len(all), i})
-			all = append(all, Figures{Row: &rows[i], Scenario: sc, Values: make([]Figure, seeds)})
 		}
 	}
+	return p
+}
+
+func (p *plan) need(sc *Scenario, u use) {
+	name := sc.Name()
+	if p.uses[name] == nil {
+		p.order = append(p.order, sc)
+	}
+	p.uses[name] = append(p.uses[name], u)
+}
+
+// Measure runs a rule through the scenarios of the rows on all cores. The
+// figures come row by row.
+func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
+	p := newPlan(rows, seeds)
 	type task struct {
 		sc   *Scenario
+		uses []use
 		seed int
 	}
 	tasks := make(chan task)
@@ -78,28 +114,36 @@ func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
 			for t := range tasks {
 				seed := uint64(t.seed + 1)
 				run := lab.Run(t.sc, newRule(t.sc, seed), seed)
-				for _, u := range uses[t.sc.Name()] {
-					value, bar := rows[u.row].Of(run)
-					all[u.at].Values[t.seed] = Figure{seed, value, bar}
-				}
-				for _, u := range uses[t.sc.Name()] {
-					row := &rows[u.row]
-					if row.Beside == nil {
-						continue
+				for _, u := range t.uses {
+					value, bar := u.figures.Row.Of(run)
+					if u.beside {
+						u.figures.besides[t.seed] = value
+					} else {
+						u.figures.Values[t.seed] = Figure{seed, value, bar}
 					}
-					beside := row.Beside(*t.sc)
-					value, _ := row.Of(lab.Run(&beside, newRule(&beside, seed), seed))
-					all[u.at].Values[t.seed].Value -= value
 				}
 			}
 		})
 	}
-	for _, sc := range order {
+	for _, sc := range p.order {
+		uses := p.uses[sc.Name()]
 		for seed := range seeds {
-			tasks <- task{sc, seed}
+			tasks <- task{sc, uses, seed}
 		}
 	}
 	close(tasks)
 	workers.Wait()
-	return all
+	p.compare()
+	return p.figures
+}
+
+// compare makes the figures of what is compared the difference.
+func (p *plan) compare() {
+	for i := range p.figures {
+		f := &p.figures[i]
+		for seed, beside := range f.besides {
+			f.Values[seed].Value -= beside
+		}
+		f.besides = nil
+	}
 }
