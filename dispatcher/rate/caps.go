@@ -9,6 +9,7 @@ func (c *Controller) SetCaps(now time.Time, cfg Config) {
 	c.cfg.Seed = seed
 	c.window.most = float64(max(1, cfg.Concurrency))
 	c.window.limit = min(c.window.limit, c.window.most)
-	c.capRequests.SetRate(now, float64(cfg.RPM))
-	c.capTokens.SetRate(now, float64(cfg.TPM))
+	at, _ := c.since(now)
+	c.capRequests.SetRate(at, float64(cfg.RPM))
+	c.capTokens.SetRate(at, float64(cfg.TPM))
 }

@@ -27,7 +27,7 @@ type Controller struct {
 	start time.Time
 	rng   *rand.Rand
 
-	capRequests, capTokens Pacer
+	capRequests, capTokens pacer
 	learner                learner
 	window                 window
 
@@ -59,12 +59,16 @@ func New(cfg Config, learned *Learned, now time.Time) *Controller {
 		}
 		c.tokens = newTokens(learned.TokensPerByte)
 	}
-	c.capRequests.SetRate(now, float64(cfg.RPM))
-	c.capTokens.SetRate(now, float64(cfg.TPM))
+	c.capRequests.SetRate(0, float64(cfg.RPM))
+	c.capTokens.SetRate(0, float64(cfg.TPM))
 	return c
 }
 
-func (c *Controller) since(now time.Time) float64 { return now.Sub(c.start).Seconds() }
+// since is now as time of the Controller's life, and the same in seconds.
+func (c *Controller) since(now time.Time) (at time.Duration, t float64) {
+	at = now.Sub(c.start)
+	return at, at.Seconds()
+}
 
 // Estimate is how many tokens a request will be charged, its answer included. It
 // is at least 1.
@@ -73,58 +77,60 @@ func (c *Controller) Estimate(s Size) int { return int(c.tokens.estimate(s)) }
 // Permit tells whether a request may leave now. Where it may not, at is when to
 // ask again; the zero time means after the next answer.
 func (c *Controller) Permit(now time.Time, s Size) (ok bool, at time.Time) {
-	if at, bound := c.heldBack(now, s); bound != "" {
-		c.learner.heldBack(c.since(now))
+	since, t := c.since(now)
+	if until, bound := c.heldBack(since, t, s); bound != "" {
+		c.learner.heldBack(t)
 		c.bound = bound
-		return false, at
+		if until == 0 {
+			return false, time.Time{}
+		}
+		return false, c.start.Add(until)
 	}
 	if c.places.known && !c.learner.resuming() {
 		return true, now
 	}
 	c.units.hurry(&c.learner)
-	if ok, at := c.learner.permit(now, c.since(now)); !ok {
+	if ok, at := c.learner.permit(since, t); !ok {
 		c.bound = c.units.bound()
 		if c.learner.phase == ramp || c.learner.rate == 0 {
 			c.bound = BoundLearning
 		}
-		return false, c.moment(now, at)
+		return false, c.start.Add(moment(since, at))
 	}
 	return true, now
 }
 
-// heldBack tells what but the learned rate holds a request back, and until when.
-func (c *Controller) heldBack(now time.Time, s Size) (at time.Time, bound Bound) {
-	if float64(c.inFlight) >= c.width(now) {
+// heldBack tells what but the learned rate holds a request back, and until when;
+// 0: until the next answer.
+func (c *Controller) heldBack(now time.Duration, t float64, s Size) (until time.Duration, bound Bound) {
+	if float64(c.inFlight) >= c.width(t) {
 		c.window.full()
-		return time.Time{}, c.windowBound()
+		return 0, c.windowBound()
 	}
-	if at := c.capRequests.Ready(now); at.After(now) {
+	if at := c.capRequests.Ready(now); at > now {
 		return at, BoundCap
 	}
-	if at := c.capTokens.Ready(now); at.After(now) {
+	if at := c.capTokens.Ready(now); at > now {
 		return at, BoundCap
 	}
 	if c.tokens.named() {
-		t := c.since(now)
 		if at := c.tokens.ready(now, t, s); at > t {
-			return c.moment(now, at), BoundTPM
+			return moment(now, at), BoundTPM
 		}
 	}
 	return now, ""
 }
 
-// moment is the time of so many seconds of the Controller's life, later than now.
-func (c *Controller) moment(now time.Time, t float64) time.Time {
-	at := c.start.Add(time.Duration(t*1e9) + 1)
-	if !at.After(now) {
-		at = now.Add(1)
-	}
-	return at
+// moment is the time of so many seconds of the Controller's life, or the next
+// after now.
+func moment(now time.Duration, t float64) time.Duration {
+	return max(time.Duration(t*1e9), now) + 1
 }
 
 // Sent takes a permit for a request.
-func (c *Controller) Sent(now time.Time, s Size) Ticket {
-	k := Ticket{at: c.since(now), open: c.inFlight, estimate: float64(c.Estimate(s))}
+func (c *Controller) Sent(at time.Time, s Size) Ticket {
+	now, t := c.since(at)
+	k := Ticket{at: t, open: c.inFlight, estimate: float64(c.Estimate(s))}
 	c.tokens.reckon(&k, s)
 	c.units.take(&k, c.number, c.learner.phase == closed)
 	c.number = k.number + 1
@@ -139,10 +145,11 @@ func (c *Controller) Sent(now time.Time, s Size) Ticket {
 }
 
 // Answered hears about a request that Sent took a permit for.
-func (c *Controller) Answered(now time.Time, f Feedback) {
+func (c *Controller) Answered(at time.Time, f Feedback) {
+	now, t := c.since(at)
 	c.inFlight--
-	c.hear(now, &f)
-	t := c.since(now)
+	c.learner.hear(t, f.Ticket, f.Limits)
+	c.tokens.hear(now, &f)
 	switch f.Verdict {
 	case Accepted:
 		c.window.accepted(t, f.Ticket, c.number)
@@ -164,7 +171,7 @@ func (c *Controller) Answered(now time.Time, f Feedback) {
 	}
 }
 
-func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
+func (c *Controller) refused(now time.Duration, t float64, f *Feedback) {
 	beyond := c.tokens.beyond(f.Bytes, f.Ticket.cost) // that says nothing of the rate
 	if beyond || c.tokens.refuses(f) {
 		if beyond {
@@ -205,14 +212,15 @@ func (c *Controller) refused(now time.Time, t float64, f *Feedback) {
 // was known, so that no burst meets a provider that has just recovered.
 func (c *Controller) Resume(now time.Time) {
 	c.window.restart(c.number)
-	t := c.since(now)
+	_, t := c.since(now)
 	c.places.restart()
 	c.learner.resume(t, t+c.rng.Float64()*resumeJitter)
 }
 
 // Snapshot is what is known now.
 func (c *Controller) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{TPM: c.tpm(), CurrentRPM: c.sent.perMinute(now), Bound: c.bound}
+	since, _ := c.since(now)
+	s := Snapshot{TPM: c.tpm(), CurrentRPM: c.sent.perMinute(since), Bound: c.bound}
 	switch {
 	case c.places.known:
 		s.Concurrency = c.places.limit
@@ -246,12 +254,6 @@ func (c *Controller) Learned() Learned {
 	return l
 }
 
-// hear takes in the limits that an answer named.
-func (c *Controller) hear(now time.Time, f *Feedback) {
-	c.learner.hear(c.since(now), f.Ticket, f.Limits)
-	c.tokens.hear(now, f)
-}
-
 func (c *Controller) windowBound() Bound {
 	switch {
 	case c.window.limit >= c.window.most && c.cfg.ConcurrencyCapped:
@@ -268,24 +270,25 @@ func (c *Controller) windowBound() Bound {
 }
 
 // Unsent takes back what Sent took, for a request that never left.
-func (c *Controller) Unsent(now time.Time, k Ticket) {
+func (c *Controller) Unsent(at time.Time, k Ticket) {
+	now, t := c.since(at)
 	c.inFlight--
 	c.sent.add(now, -1)
 	c.capRequests.Take(now, -1)
 	c.capTokens.Take(now, -k.estimate)
-	c.tokens.unsent(now, c.since(now), &k, c.number)
+	c.tokens.unsent(now, t, &k, c.number)
 	c.learner.unsent(now, k)
 	c.units.unsent(&c.learner, now, &k)
 }
 
 // Width is how many requests may be under way at once now.
-func (c *Controller) Width() int { return int(c.width(c.start)) }
+func (c *Controller) Width() int { return int(c.width(0)) }
 
 // width leaves concurrency alone where a limit of requests a minute is known:
 // it is what binds then, however long answers take.
-func (c *Controller) width(now time.Time) float64 {
+func (c *Controller) width(t float64) float64 {
 	if c.places.known {
-		return min(c.places.width(c.since(now)), c.window.most)
+		return min(c.places.width(t), c.window.most)
 	}
 	if c.learner.told.rate > 0 || c.learner.heard && c.learner.rate > 0 {
 		return c.window.most

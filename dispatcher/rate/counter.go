@@ -11,17 +11,18 @@ const (
 type counter struct {
 	slots [counterSlots]int
 	head  int64 // the running number of the newest slot
-	first time.Time
+	begun bool
+	first time.Duration // when the first event came
 }
 
-func (c *counter) add(now time.Time, n int) {
+func (c *counter) add(now time.Duration, n int) {
 	c.advance(now)
 	c.slots[c.head%counterSlots] += n
 }
 
 // perMinute is the mean rate over the time that the counter covers.
-func (c *counter) perMinute(now time.Time) float64 {
-	if c.first.IsZero() {
+func (c *counter) perMinute(now time.Duration) float64 {
+	if !c.begun {
 		return 0
 	}
 	c.advance(now)
@@ -29,15 +30,14 @@ func (c *counter) perMinute(now time.Time) float64 {
 	for _, n := range c.slots {
 		sum += n
 	}
-	into := time.Duration(now.UnixNano() % int64(counterSlot))
-	covered := min(now.Sub(c.first), (counterSlots-1)*counterSlot+into)
+	covered := min(now-c.first, (counterSlots-1)*counterSlot+now%counterSlot)
 	return float64(sum) / max(covered.Minutes(), (100*time.Millisecond).Minutes())
 }
 
-func (c *counter) advance(now time.Time) {
-	slot := now.UnixNano() / int64(counterSlot)
-	if c.first.IsZero() {
-		c.first, c.head = now, slot
+func (c *counter) advance(now time.Duration) {
+	slot := int64(now / counterSlot)
+	if !c.begun {
+		c.begun, c.first, c.head = true, now, slot
 	}
 	for gone := min(slot-c.head, counterSlots); gone > 0; gone-- {
 		c.head++

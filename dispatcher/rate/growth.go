@@ -94,6 +94,9 @@ func (l *learner) climbed(grown float64) float64 {
 	return rate * math.Exp(min(grown/fastest*per, 60))
 }
 
+// within tells whether a cruise is surely within the limit.
+func (l *learner) within(grown float64) bool { return l.told.rate == 0 && grown < l.flat() }
+
 // refutes is how many times a climb doubles that went beyond all that explains
 // the spans, and nothing was refused.
 func (l *learner) refutes(grown float64) float64 {

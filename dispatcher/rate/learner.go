@@ -56,7 +56,7 @@ type learner struct {
 	phase phase
 	kind  kind
 
-	pace    Pacer
+	pace    pacer
 	double  float64 // seconds in which a ramp doubles
 	answer  float64 // seconds that an answer takes, until the first refusal; 0: none came
 	base    float64 // requests a second at the phase's beginning
@@ -133,7 +133,7 @@ func (l *learner) heldBack(t float64) { l.last, l.waiting = t, false }
 
 // permit tells whether a request may leave; where it may not, when to ask
 // again, in seconds.
-func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
+func (l *learner) permit(now time.Duration, t float64) (ok bool, at float64) {
 	if l.waiting {
 		l.busy += t - l.last
 		if l.phase != closed {
@@ -184,10 +184,10 @@ func (l *learner) permit(now time.Time, t float64) (ok bool, at float64) {
 		rate *= l.yield(t)
 	}
 	l.pace.SetRate(now, 60*rate)
-	if ready := l.pace.Ready(now); ready.After(now) {
+	if ready := l.pace.Ready(now); ready > now {
 		l.waiting = true
 		// The rate grows meanwhile.
-		wait := ready.Sub(now).Seconds()
+		wait := inSeconds(ready - now)
 		return false, t + min(wait, max(pollSeconds, wait/2))
 	}
 	if l.kind == kindWindow && l.phase == cruise && l.told.rate == 0 {
@@ -257,10 +257,10 @@ func (l *learner) begin(p phase, base float64) {
 }
 
 // sent hears that a request left.
-func (l *learner) sent(now time.Time, k Ticket) {
+func (l *learner) sent(now time.Duration, k Ticket) {
 	l.lastSent = k.number
 	l.minute.sent(k.at, k.estimate)
-	l.noise.sent(l.phase == cruise && l.excess(l.grown) < 0)
+	l.noise.sent(l.phase == cruise && l.within(l.grown))
 	l.trial.lastAt = k.at
 	l.trace.add(k.at, float64(k.number-l.mark.number-(l.refusals-l.mark.refused)))
 	l.pace.Take(now, 1)
@@ -270,7 +270,7 @@ func (l *learner) sent(now time.Time, k Ticket) {
 }
 
 // unsent takes back what sent took.
-func (l *learner) unsent(now time.Time, k Ticket) {
+func (l *learner) unsent(now time.Duration, k Ticket) {
 	l.minute.take(k.at, k.estimate)
 	l.pace.Take(now, -1)
 	if k.number >= l.mark.number {
@@ -282,7 +282,7 @@ func (l *learner) unsent(now time.Time, k Ticket) {
 }
 
 // accepted hears that a request was answered.
-func (l *learner) accepted(now time.Time, t float64, k Ticket) {
+func (l *learner) accepted(now time.Duration, t float64, k Ticket) {
 	if l.phase == closed && l.closure.probing && k.number == l.closure.number {
 		l.open(now, t)
 	}

@@ -204,7 +204,7 @@ func (l *learner) learn(s span, top, grown, most float64, full bool) {
 }
 
 // open ends a closure: the probe was accepted.
-func (l *learner) open(now time.Time, t float64) {
+func (l *learner) open(now time.Duration, t float64) {
 	c := &l.closure
 	l.noise.opened()
 	l.reopen(t)

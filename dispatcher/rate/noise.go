@@ -202,7 +202,7 @@ func (l *learner) forget() {
 
 // excuse tells whether a refusal has nothing to do with the rate; it is then as
 // if the request had not been sent.
-func (l *learner) excuse(now time.Time, t float64, k Ticket) bool {
+func (l *learner) excuse(now time.Duration, t float64, k Ticket) bool {
 	switch {
 	case l.told.rate > 0 || k.number < l.since || l.phase == closed:
 		return false

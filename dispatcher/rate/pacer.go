@@ -2,41 +2,70 @@ package rate
 
 import "time"
 
-// slack is how much of its rate a Pacer may send at once. A timer wakes late
-// by a millisecond or more; without slack that time would be lost each time.
-const slack = 50 * time.Millisecond
+// slack is how many seconds of its rate a Pacer may send at once. A timer wakes
+// late by a millisecond or more; without slack that time would be lost each time.
+const slack = 0.05
 
 // An even Pacer saves up less than a unit, so that a bucket of one request
-// accepts what it lets pass, or evenSlack where that is more: no timer wakes
-// more evenly than that.
+// accepts what it lets pass, or evenSlack seconds where that is more: no timer
+// wakes more evenly than that.
 const (
 	almostOne = 0.9
-	evenSlack = 4 * time.Millisecond
+	evenSlack = 0.004
 )
 
 // Pacer lets units (requests, or tokens) pass evenly at a rate. Its zero value
 // lets everything pass.
 type Pacer struct {
-	perSecond float64 // 0: no limit
-	balance   float64 // units that may pass now; negative is debt
-	even      bool    // saves up no whole unit, so that no two pass at once
-	room      float64 // units that may be saved up at least, so that what is given back is not lost
-	at        time.Time
+	pacer pacer
+	began time.Time // the moment that the pacer's times are counted from
 }
 
 // SetRate changes the rate to units a minute; 0 lifts the limit. What was
 // saved up or owed stays.
 func (p *Pacer) SetRate(now time.Time, perMinute float64) {
+	p.pacer.SetRate(p.since(now), perMinute)
+}
+
+// Rate is the rate in units a minute; 0: no limit.
+func (p *Pacer) Rate() float64 { return p.pacer.perSecond * 60 }
+
+// Ready returns when the next unit may pass: now or earlier means at once.
+func (p *Pacer) Ready(now time.Time) time.Time {
+	at := p.since(now)
+	return now.Add(p.pacer.Ready(at) - at)
+}
+
+// Take lets units pass, or gives them back where units is negative.
+func (p *Pacer) Take(now time.Time, units float64) { p.pacer.Take(p.since(now), units) }
+
+// Drain forgets what was saved up, so that no burst follows a pause.
+func (p *Pacer) Drain(now time.Time) { p.pacer.Drain(p.since(now)) }
+
+func (p *Pacer) since(now time.Time) time.Duration {
+	if p.began.IsZero() {
+		p.began = now
+	}
+	return now.Sub(p.began)
+}
+
+// pacer is a Pacer whose times are counted from some moment: that is several
+// times as fast, and a Controller asks three of them for each request.
+type pacer struct {
+	perSecond float64 // 0: no limit
+	balance   float64 // units that may pass now; negative is debt
+	even      bool    // saves up no whole unit, so that no two pass at once
+	room      float64 // units that may be saved up at least, so that what is given back is not lost
+	at        time.Duration
+}
+
+func (p *pacer) SetRate(now time.Duration, perMinute float64) {
 	p.settle(now)
 	p.perSecond = max(0, perMinute/60)
 	p.balance = min(p.balance, p.depth())
 }
 
-// Rate is the rate in units a minute; 0: no limit.
-func (p *Pacer) Rate() float64 { return p.perSecond * 60 }
-
-// Ready returns when the next unit may pass: now or earlier means at once.
-func (p *Pacer) Ready(now time.Time) time.Time {
+func (p *pacer) Ready(now time.Duration) time.Duration {
 	if p.perSecond == 0 {
 		return now
 	}
@@ -46,11 +75,10 @@ func (p *Pacer) Ready(now time.Time) time.Time {
 	if p.balance >= 0 {
 		return now
 	}
-	return now.Add(time.Duration(-p.balance / p.perSecond * float64(time.Second)))
+	return now + time.Duration(-p.balance/p.perSecond*float64(time.Second))
 }
 
-// Take lets units pass, or gives them back where units is negative.
-func (p *Pacer) Take(now time.Time, units float64) {
+func (p *pacer) Take(now time.Duration, units float64) {
 	if p.perSecond == 0 {
 		return
 	}
@@ -58,31 +86,37 @@ func (p *Pacer) Take(now time.Time, units float64) {
 	p.balance = min(p.balance-units, p.depth())
 }
 
-// Drain forgets what was saved up, so that no burst follows a pause.
-func (p *Pacer) Drain(now time.Time) {
+func (p *pacer) Drain(now time.Duration) {
 	p.settle(now)
 	p.balance = min(p.balance, 0)
 }
 
 // Begin sets a rate and what is saved up, or owed where balance is negative.
-func (p *Pacer) Begin(now time.Time, perMinute, balance float64) {
+func (p *pacer) Begin(now time.Duration, perMinute, balance float64) {
 	p.perSecond = max(0, perMinute/60)
 	p.balance, p.at = min(balance, 0), now
 }
 
-func (p *Pacer) depth() float64 {
-	saved := p.perSecond * slack.Seconds()
+func (p *pacer) depth() float64 {
+	saved := p.perSecond * slack
 	if p.even {
-		saved = min(saved, max(almostOne, p.perSecond*evenSlack.Seconds()))
+		saved = min(saved, max(almostOne, p.perSecond*evenSlack))
 	}
 	return max(p.room, saved)
 }
 
-func (p *Pacer) settle(now time.Time) {
-	if elapsed := now.Sub(p.at).Seconds(); elapsed > 0 && !p.at.IsZero() {
-		p.balance = min(p.balance+elapsed*p.perSecond, max(p.balance, p.depth()))
+func (p *pacer) settle(now time.Duration) {
+	if now <= p.at {
+		return
 	}
-	if now.After(p.at) {
-		p.at = now
+	p.balance = min(p.balance+inSeconds(now-p.at)*p.perSecond, max(p.balance, p.depth()))
+	p.at = now
+}
+
+// inSeconds is d.Seconds(), but faster where d is less than a second.
+func inSeconds(d time.Duration) float64 {
+	if d < time.Second {
+		return float64(d) / 1e9
 	}
+	return d.Seconds()
 }

@@ -57,8 +57,8 @@ func TestPacerSavesUpLittle(t *testing.T) {
 		t.Errorf("%d passed at once after an idle hour at 100 a second", n)
 	}
 	p.Drain(late.Add(time.Hour))
-	if p.balance > 0 {
-		t.Errorf("%v is left after Drain", p.balance)
+	if p.pacer.balance > 0 {
+		t.Errorf("%v is left after Drain", p.pacer.balance)
 	}
 }
 

@@ -71,7 +71,7 @@ type reading struct {
 type quota struct {
 	part  part
 	limit float64 // a minute; 0: not named
-	pace  Pacer
+	pace  pacer
 
 	law    law
 	errors [chargings][flows]float64 // mean squares, in mean requests
@@ -89,7 +89,7 @@ type quota struct {
 }
 
 // hear takes in the limit and what is left of it.
-func (q *quota) hear(now time.Time, f *Feedback, limit float64, b Budget, mean float64) {
+func (q *quota) hear(now time.Duration, f *Feedback, limit float64, b Budget, mean float64) {
 	if limit > 0 && limit != q.limit {
 		q.limit = limit
 		q.setPace(now)
@@ -117,7 +117,7 @@ func (q *quota) hear(now time.Time, f *Feedback, limit float64, b Budget, mean f
 	q.most = max(q.most, read.left)
 }
 
-func (q *quota) setPace(now time.Time) {
+func (q *quota) setPace(now time.Duration) {
 	share := quotaShare
 	if q.known {
 		share = quotaHaste
@@ -161,11 +161,11 @@ func (q *quota) judge(r reading, mean float64) {
 }
 
 // ready is when a request may leave that takes so much; t or earlier: now.
-func (q *quota) ready(now time.Time, t float64, next spend, log *spendLog, mean float64) float64 {
+func (q *quota) ready(now time.Duration, t float64, next spend, log *spendLog, mean float64) float64 {
 	if q.limit == 0 {
 		return t
 	}
-	at := max(q.shut, t+q.pace.Ready(now).Sub(now).Seconds())
+	at := max(q.shut, t+inSeconds(q.pace.Ready(now)-now))
 	if !q.known || at > t {
 		return at
 	}
@@ -205,12 +205,12 @@ func (q *quota) expected(next spend, answer float64) float64 {
 	return q.part.charged(next, q.law.how)
 }
 
-func (q *quota) sent(now time.Time, t float64, expected float64) {
+func (q *quota) sent(now time.Duration, t float64, expected float64) {
 	q.pace.Take(now, expected)
 	q.lastAt = t
 }
 
-func (q *quota) unsent(now time.Time, k *Ticket) {
+func (q *quota) unsent(now time.Duration, k *Ticket) {
 	q.pace.Take(now, -q.expected(k.cost, k.answer))
 	if q.known && q.last.number > k.number {
 		q.last.spent.add(k.cost.negative()) // it never counted
@@ -218,7 +218,7 @@ func (q *quota) unsent(now time.Time, k *Ticket) {
 }
 
 // accepted learns from an answer.
-func (q *quota) accepted(now time.Time, k *Ticket, answer float64) {
+func (q *quota) accepted(now time.Duration, k *Ticket, answer float64) {
 	q.refused = 0
 	q.margin = max(0, q.margin-marginLess)
 	if q.part != input && q.law.how != upFront {

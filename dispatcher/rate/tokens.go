@@ -90,7 +90,7 @@ func (k *tokens) answers(s Size) float64 {
 }
 
 // ready is when a request may leave; t or earlier: now.
-func (k *tokens) ready(now time.Time, t float64, s Size) float64 {
+func (k *tokens) ready(now time.Duration, t float64, s Size) float64 {
 	at := t
 	if !k.named() {
 		return at
@@ -112,7 +112,7 @@ func (k *tokens) reckon(ticket *Ticket, s Size) {
 }
 
 // sent takes the tokens of a request, and notes in its ticket what was spent.
-func (k *tokens) sent(now time.Time, ticket *Ticket) {
+func (k *tokens) sent(now time.Duration, ticket *Ticket) {
 	k.log.add(ticket.at, ticket.cost)
 	ticket.spent, ticket.ago = k.log.spent, k.log.minuteAgo(ticket.at)
 	if !k.named() {
@@ -126,7 +126,7 @@ func (k *tokens) sent(now time.Time, ticket *Ticket) {
 
 // unsent takes back what sent took. next is the number of the request that leaves
 // next.
-func (k *tokens) unsent(now time.Time, at float64, t *Ticket, next int64) {
+func (k *tokens) unsent(now time.Duration, at float64, t *Ticket, next int64) {
 	k.log.add(at, t.cost.negative())
 	k.never.add(t, next)
 	if !k.named() {
@@ -146,7 +146,7 @@ func (k *tokens) before(t *Ticket) spend {
 }
 
 // accepted learns from what an answer really took, and returns how long it was.
-func (k *tokens) accepted(now time.Time, at float64, f *Feedback) float64 {
+func (k *tokens) accepted(now time.Duration, at float64, f *Feedback) float64 {
 	t := &f.Ticket
 	answer := t.answer
 	if f.Bytes >= k.oversize {
@@ -187,7 +187,7 @@ func (k *tokens) learn(f *Feedback, prompt, answer float64) {
 
 // hear takes in the limits that an answer names. Where tokens sent and tokens
 // answered are limited apart, the limit of both is one of theirs again.
-func (k *tokens) hear(now time.Time, f *Feedback) {
+func (k *tokens) hear(now time.Duration, f *Feedback) {
 	if !f.Limits.tokens() {
 		return
 	}
@@ -241,7 +241,7 @@ func (k *tokens) beyond(bytes int, cost spend) bool {
 
 // refuseBeyond notes the size of such a prompt that was refused. What its bytes
 // come to is learned from prompts of other sizes, and may be told as less later.
-func (k *tokens) refuseBeyond(now time.Time, t float64, f *Feedback, next int64) {
+func (k *tokens) refuseBeyond(now time.Duration, t float64, f *Feedback, next int64) {
 	k.unsent(now, t, &f.Ticket, next)
 	if k.oversize == 0 || f.Bytes < k.oversize {
 		k.oversize = f.Bytes
@@ -249,7 +249,7 @@ func (k *tokens) refuseBeyond(now time.Time, t float64, f *Feedback, next int64)
 }
 
 // refuse learns from a refusal for the tokens and pauses.
-func (k *tokens) refuse(now time.Time, t float64, f *Feedback, next int64) {
+func (k *tokens) refuse(now time.Duration, t float64, f *Feedback, next int64) {
 	k.unsent(now, t, &f.Ticket, next)
 	fresh := f.Ticket.number >= k.since
 	k.since = next

@@ -154,7 +154,7 @@ func (u *units) take(k *Ticket, next int64, probe bool) {
 }
 
 // sent tells the learner of what a request takes beyond one unit.
-func (u *units) sent(l *learner, now time.Time, k *Ticket) {
+func (u *units) sent(l *learner, now time.Duration, k *Ticket) {
 	if u.measure == byRequest {
 		return
 	}
@@ -163,7 +163,7 @@ func (u *units) sent(l *learner, now time.Time, k *Ticket) {
 }
 
 // answered corrects what an answer was reckoned to take.
-func (u *units) answered(l *learner, now time.Time, k *Ticket, answer float64) {
+func (u *units) answered(l *learner, now time.Duration, k *Ticket, answer float64) {
 	u.recent[byTokens].sum += answer
 	u.sizes[byTokens].add(k.cost.prompts + answer)
 	if u.measure != byTokens {
@@ -175,7 +175,7 @@ func (u *units) answered(l *learner, now time.Time, k *Ticket, answer float64) {
 }
 
 // unsent takes back what sent took.
-func (u *units) unsent(l *learner, now time.Time, k *Ticket) {
+func (u *units) unsent(l *learner, now time.Duration, k *Ticket) {
 	l.pace.Take(now, 1-k.units)
 	l.minute.more(k.at, 1-k.whole)
 	if k.number >= l.mark.number {

@@ -73,7 +73,7 @@ func judged(kind kind, spans int, exact measure, alike bool) measure {
 			}
 			ticket := Ticket{cost: c, answer: answer}
 			u.take(&ticket, 0, false)
-			u.answered(&l, start, &ticket, answer)
+			u.answered(&l, 0, &ticket, answer)
 			sum.add(c)
 			sum.add(spend{answers: answer, settled: c.most})
 			at += 0.2
@@ -113,7 +113,7 @@ func TestUnitsAddUpToWhatAnswersTook(t *testing.T) {
 		u.take(&k, next, false)
 		next = k.number + 1
 		answer := float64(10 * (i % 40))
-		u.answered(&l, start, &k, answer)
+		u.answered(&l, 0, &k, answer)
 		used += 50 + answer
 	}
 	if math.Abs(float64(next)-used/200) > 2 {
@@ -135,8 +135,8 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 		k := Ticket{at: at, cost: spend{requests: 1, prompts: prompt}}
 		u.take(&k, next, false)
 		next = k.number + 1
-		l.sent(start, k)
-		u.sent(&l, start, &k)
+		l.sent(0, k)
+		u.sent(&l, 0, &k)
 		return k
 	}
 	refuse := func(k Ticket) {
@@ -161,8 +161,8 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 		t.Errorf("%v units came since, want 5 and 2 of the last one's 3", s.count)
 	}
 	late := send(2.1, 200)
-	u.unsent(&l, start, &late)
-	l.unsent(start, late)
+	u.unsent(&l, 0, &late)
+	l.unsent(0, late)
 	if s := l.spanTo(send(2.2, 100)); s.count != 8 {
 		t.Errorf("%v units came since, want 8: what never left does not count", s.count)
 	}
