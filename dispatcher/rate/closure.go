@@ -83,7 +83,7 @@ func (c *closure) next(l *learner, t float64) float64 {
 	return at
 }
 
-func (c *closure) probe(k Ticket) { c.probing, c.probeAt, c.number = true, k.at, k.number }
+func (c *closure) probe(k *Ticket) { c.probing, c.probeAt, c.number = true, k.at, k.number }
 
 func (c *closure) probeRefused(l *learner, t float64, k Ticket, retryAfter float64) {
 	c.probing = false

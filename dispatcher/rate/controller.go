@@ -139,7 +139,7 @@ func (c *Controller) Sent(at time.Time, s Size) Ticket {
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
 	c.tokens.sent(now, &k)
-	c.learner.sent(now, k)
+	c.learner.sent(now, &k)
 	c.units.sent(&c.learner, now, &k)
 	return k
 }
@@ -148,12 +148,14 @@ func (c *Controller) Sent(at time.Time, s Size) Ticket {
 func (c *Controller) Answered(at time.Time, f Feedback) {
 	now, t := c.since(at)
 	c.inFlight--
-	c.learner.hear(t, f.Ticket, f.Limits)
+	if f.Limits.RequestsPerMinute > 0 {
+		c.learner.hear(t, f.Ticket, f.Limits)
+	}
 	c.tokens.hear(now, &f)
 	switch f.Verdict {
 	case Accepted:
 		c.window.accepted(t, f.Ticket, c.number)
-		c.learner.accepted(now, t, f.Ticket)
+		c.learner.accepted(now, t, &f.Ticket)
 		c.places.accept(t, f.Ticket.open, t-f.Ticket.at)
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)

@@ -108,6 +108,22 @@ func (l *learner) refutes(grown float64) float64 {
 
 // excess is by how much of the rate a cruise is beyond it.
 func (l *learner) excess(grown float64) float64 {
+	of := excessOf{grown, l.base, l.told.rate, l.told.verified, l.kind}
+	if l.newest.of != of {
+		l.newest.of, l.newest.excess = of, l.findExcess(grown)
+	}
+	return l.newest.excess
+}
+
+// excessOf is what an excess is made of. A permit asks for the same one several
+// times.
+type excessOf struct {
+	grown, base, told float64
+	verified          bool
+	kind              kind
+}
+
+func (l *learner) findExcess(grown float64) float64 {
 	if l.told.rate > 0 {
 		return l.told.excess(grown)
 	}

@@ -99,6 +99,11 @@ type learner struct {
 	refusals  int64
 
 	told told
+
+	newest struct { // excess that was asked for
+		of     excessOf
+		excess float64
+	}
 }
 
 // mark is a moment at which the provider had nothing left to give.
@@ -257,7 +262,7 @@ func (l *learner) begin(p phase, base float64) {
 }
 
 // sent hears that a request left.
-func (l *learner) sent(now time.Duration, k Ticket) {
+func (l *learner) sent(now time.Duration, k *Ticket) {
 	l.lastSent = k.number
 	l.minute.sent(k.at, k.estimate)
 	l.noise.sent(l.phase == cruise && l.within(l.grown))
@@ -282,7 +287,7 @@ func (l *learner) unsent(now time.Duration, k Ticket) {
 }
 
 // accepted hears that a request was answered.
-func (l *learner) accepted(now time.Duration, t float64, k Ticket) {
+func (l *learner) accepted(now time.Duration, t float64, k *Ticket) {
 	if l.phase == closed && l.closure.probing && k.number == l.closure.number {
 		l.open(now, t)
 	}

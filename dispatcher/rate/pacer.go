@@ -62,7 +62,7 @@ type pacer struct {
 func (p *pacer) SetRate(now time.Duration, perMinute float64) {
 	p.settle(now)
 	p.perSecond = max(0, perMinute/60)
-	p.balance = min(p.balance, p.depth())
+	p.fill(p.balance)
 }
 
 func (p *pacer) Ready(now time.Duration) time.Duration {
@@ -83,7 +83,7 @@ func (p *pacer) Take(now time.Duration, units float64) {
 		return
 	}
 	p.settle(now)
-	p.balance = min(p.balance-units, p.depth())
+	p.fill(p.balance - units)
 }
 
 func (p *pacer) Drain(now time.Duration) {
@@ -95,6 +95,13 @@ func (p *pacer) Drain(now time.Duration) {
 func (p *pacer) Begin(now time.Duration, perMinute, balance float64) {
 	p.perSecond = max(0, perMinute/60)
 	p.balance, p.at = min(balance, 0), now
+}
+
+// fill sets the balance, up to the depth.
+func (p *pacer) fill(balance float64) {
+	if p.balance = balance; balance > 0 {
+		p.balance = min(balance, p.depth())
+	}
 }
 
 func (p *pacer) depth() float64 {
@@ -109,8 +116,11 @@ func (p *pacer) settle(now time.Duration) {
 	if now <= p.at {
 		return
 	}
-	p.balance = min(p.balance+inSeconds(now-p.at)*p.perSecond, max(p.balance, p.depth()))
-	p.at = now
+	balance := p.balance + inSeconds(now-p.at)*p.perSecond
+	if balance > 0 {
+		balance = min(balance, max(p.balance, p.depth()))
+	}
+	p.balance, p.at = balance, now
 }
 
 // inSeconds is d.Seconds(), but faster where d is less than a second.

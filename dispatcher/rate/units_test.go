@@ -135,7 +135,7 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 		k := Ticket{at: at, cost: spend{requests: 1, prompts: prompt}}
 		u.take(&k, next, false)
 		next = k.number + 1
-		l.sent(0, k)
+		l.sent(0, &k)
 		u.sent(&l, 0, &k)
 		return k
 	}
