@@ -49,8 +49,8 @@ power-long: ## The same with 400 schedules (PROMPTFORGE_CUTS)
 crash-long: ## The same with 1,000 kills (PROMPTFORGE_KILLS), 100 restarts and a million prompts
 	PROMPTFORGE_KILLS=$${PROMPTFORGE_KILLS:-1000} PROMPTFORGE_RESTARTS=100 PROMPTFORGE_E2E_PROMPTS=1000000 $(GO) test -v -count=1 -timeout 90m -run 'TestKillSchedules|TestRestartToFirstRequest|TestKilledAtNinetyPercent' ./e2e
 
-bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours; SEEDS=20 RIVAL_SEEDS=2 for less)
-	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -out bench-results/rate -doc docs/rate.md
+bench-rate: ## The rule of pace against a known limit: table, rivals, charts in bench-results/rate (hours, goes on where it was ended; SEEDS=20 RIVAL_SEEDS=2 for less)
+	$(GO) run ./bench/rate/bench-rate -seeds $(SEEDS) -rival-seeds $(RIVAL_SEEDS) -keep bench-results/rate/kept -out bench-results/rate -doc docs/rate.md
 
 bench-live: ## The server against simulated providers whose limit it has to find, in real time (PROMPTFORGE_LONG=1 for all of it: 6 minutes)
 	$(GO) test -v -count=1 -timeout 12m -parallel 8 -tags live -run TestLivePace ./e2e

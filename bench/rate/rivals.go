@@ -13,9 +13,12 @@ type Named struct {
 	New  NewRule
 }
 
+// OursName is the name of our rule.
+const OursName = "ours"
+
 // rules are all that meet the scenarios, ours first.
 var rules = []Named{
-	{"ours", func(sc *Scenario, _ uint64) Rule { return Ours(sc) }},
+	{OursName, func(sc *Scenario, _ uint64) Rule { return Ours(sc) }},
 	{"origin", func(*Scenario, uint64) Rule { return newOrigin() }},
 	{"gradient2", func(*Scenario, uint64) Rule { return newGradient2() }},
 	{"aimd", func(sc *Scenario, _ uint64) Rule { return newAIMD(sc.MaxInFlight) }},

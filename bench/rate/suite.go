@@ -1,9 +1,13 @@
 package rate
 
 import (
+	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Figures are a row's values in one scenario, by seed.
@@ -11,8 +15,6 @@ type Figures struct {
 	Row      *Row
 	Scenario *Scenario
 	Values   []Figure
-
-	besides []float64 // what Values are compared with; nil: nothing
 }
 
 // Figure is the value of one seed and the bar it is held against.
@@ -50,100 +52,171 @@ func (f *Figures) sorted() []Figure {
 // NewRule makes a rule for a scenario.
 type NewRule func(sc *Scenario, seed uint64) Rule
 
-// use is where a scenario's runs are needed: for figures, or as what figures of
-// another scenario are compared with.
-type use struct {
-	figures *Figures
-	beside  bool
+// reading is what a row reads off a scenario's runs, by seed.
+type reading struct {
+	row     *Row
+	figures []Figure
+}
+
+// planned is a scenario and what is read off its runs.
+type planned struct {
+	sc       *Scenario
+	readings []*reading
+	from     int // the first seed that it is run with
+	left     atomic.Int64
 }
 
 // plan is what has to be run for figures: each scenario once a seed, however many
 // rows it is in or is compared with.
 type plan struct {
-	figures []Figures // row by row
-	order   []*Scenario
-	uses    map[string][]use // by the scenario's name
+	figures   []Figures // row by row
+	besides   map[int]*reading
+	scenarios []*planned
+	byName    map[string]*planned
 }
 
 func newPlan(rows []Row, seeds int) *plan {
-	p := &plan{uses: map[string][]use{}}
-	n := 0
-	for i := range rows {
-		n += len(rows[i].Scenarios)
-	}
-	p.figures = make([]Figures, 0, n) // uses point into it
+	p := &plan{besides: map[int]*reading{}, byName: map[string]*planned{}}
 	for i := range rows {
 		row := &rows[i]
 		for k := range row.Scenarios {
 			sc := &row.Scenarios[k]
-			p.figures = append(p.figures, Figures{Row: row, Scenario: sc, Values: make([]Figure, seeds)})
-			f := &p.figures[len(p.figures)-1]
-			p.need(sc, use{figures: f})
 			if row.Beside != nil {
-				f.besides = make([]float64, seeds)
 				beside := row.Beside(*sc)
-				p.need(&beside, use{f, true})
+				p.besides[len(p.figures)] = p.read(&beside, row, seeds)
 			}
+			p.figures = append(p.figures, Figures{row, sc, p.read(sc, row, seeds).figures})
 		}
 	}
 	return p
 }
 
-func (p *plan) need(sc *Scenario, u use) {
+// read is what the row reads off the scenario.
+func (p *plan) read(sc *Scenario, row *Row, seeds int) *reading {
 	name := sc.Name()
-	if p.uses[name] == nil {
-		p.order = append(p.order, sc)
+	in := p.byName[name]
+	if in == nil {
+		in = &planned{sc: sc, from: 1}
+		p.byName[name] = in
+		p.scenarios = append(p.scenarios, in)
 	}
-	p.uses[name] = append(p.uses[name], u)
-}
-
-// Measure runs a rule through the scenarios of the rows on all cores. The
-// figures come row by row.
-func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
-	p := newPlan(rows, seeds)
-	type task struct {
-		sc   *Scenario
-		uses []use
-		seed int
-	}
-	tasks := make(chan task)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			var lab Lab
-			for t := range tasks {
-				seed := uint64(t.seed + 1)
-				run := lab.Run(t.sc, newRule(t.sc, seed), seed)
-				for _, u := range t.uses {
-					value, bar := u.figures.Row.Of(run)
-					if u.beside {
-						u.figures.besides[t.seed] = value
-					} else {
-						u.figures.Values[t.seed] = Figure{seed, value, bar}
-					}
-				}
-			}
-		})
-	}
-	for _, sc := range p.order {
-		uses := p.uses[sc.Name()]
-		for seed := range seeds {
-			tasks <- task{sc, uses, seed}
+	for _, r := range in.readings {
+		if r.row == row {
+			return r
 		}
 	}
-	close(tasks)
-	workers.Wait()
-	p.compare()
-	return p.figures
+	r := &reading{row, make([]Figure, seeds)}
+	in.readings = append(in.readings, r)
+	return r
 }
 
 // compare makes the figures of what is compared the difference.
 func (p *plan) compare() {
-	for i := range p.figures {
-		f := &p.figures[i]
-		for seed, beside := range f.besides {
-			f.Values[seed].Value -= beside
+	for i, beside := range p.besides {
+		p.figures[i].Values = slices.Clone(p.figures[i].Values)
+		for seed := range beside.figures {
+			p.figures[i].Values[seed].Value -= beside.figures[seed].Value
 		}
-		f.besides = nil
 	}
+}
+
+// recall takes over what is kept.
+func (p *planned) recall(kept *Kept) {
+	if len(p.readings) == 0 {
+		return
+	}
+	had := len(p.readings[0].figures)
+	for _, r := range p.readings {
+		had = min(had, copy(r.figures, kept.of(p.sc, r.row.key())))
+	}
+	p.from = had + 1
+	p.left.Store(int64(len(p.readings[0].figures) - had))
+}
+
+// keep keeps what was run.
+func (p *planned) keep(kept *Kept) error {
+	figures := map[string][]Figure{}
+	for _, r := range p.readings {
+		figures[r.row.key()] = r.figures[p.from-1:]
+	}
+	return kept.add(p.sc, p.from, figures)
+}
+
+// key tells one row from another.
+func (row *Row) key() string { return string(row.Column) + "/" + row.ID }
+
+// Measurement is a rule that meets the scenarios of rows.
+type Measurement struct {
+	Rows  []Row
+	Rule  Named
+	Seeds int
+	// Kept has figures that need not be measured again, and gets those that are
+	// measured; nil: none are kept.
+	Kept *Kept
+	// Log is told now and then how far it is; nil: nobody is.
+	Log io.Writer
+}
+
+// Measure runs the rule through all scenarios on all cores, with the seeds from 1
+// on. The figures come row by row. It fails only where figures cannot be kept.
+func (m *Measurement) Measure() ([]Figures, error) {
+	p := newPlan(m.Rows, m.Seeds)
+	type task struct {
+		in   *planned
+		seed int
+	}
+	tasks := make(chan task)
+	told := progress{to: m.Log, rule: m.Rule.Name, began: time.Now()}
+	var todo []*planned
+	for _, in := range p.scenarios {
+		if in.recall(m.Kept); in.left.Load() > 0 {
+			todo = append(todo, in)
+			told.work += float64(in.left.Load()) * in.sc.work()
+		}
+	}
+	told.scenarios = len(todo)
+	var workers sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			var lab Lab
+			for t := range tasks {
+				in, seed := t.in, uint64(t.seed)
+				run := lab.Run(in.sc, m.Rule.New(in.sc, seed), seed)
+				for _, r := range in.readings {
+					value, bar := r.row.Of(run)
+					r.figures[t.seed-1] = Figure{seed, value, bar}
+				}
+				last := in.left.Add(-1) == 0
+				if last {
+					if err := in.keep(m.Kept); err != nil {
+						failed.CompareAndSwap(nil, &err)
+					}
+				}
+				told.ran(in.sc, last)
+			}
+		})
+	}
+	for _, in := range todo {
+		for seed := in.from; seed <= m.Seeds && failed.Load() == nil; seed++ {
+			tasks <- task{in, seed}
+		}
+	}
+	close(tasks)
+	workers.Wait()
+	if err := failed.Load(); err != nil {
+		return nil, fmt.Errorf("keep figures: %w", *err)
+	}
+	p.compare()
+	return p.figures, nil
+}
+
+// Measure runs a rule through the scenarios of the rows and keeps nothing.
+func Measure(rows []Row, newRule NewRule, seeds int) []Figures {
+	m := Measurement{Rows: rows, Rule: Named{New: newRule}, Seeds: seeds}
+	figures, err := m.Measure()
+	if err != nil {
+		panic(err) // nothing is kept
+	}
+	return figures
 }

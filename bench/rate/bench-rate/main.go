@@ -4,10 +4,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +23,7 @@ type options struct {
 	rules             string
 	rows, scenarios   *regexp.Regexp
 	each, failing     bool
-	out, doc          string
+	keep, out, doc    string
 }
 
 func main() {
@@ -41,6 +43,7 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 	scenarios := flags.String("scenarios", ".", "only scenarios whose name matches")
 	flags.BoolVar(&o.each, "each", false, "a line for each scenario of the first rule, and nothing else")
 	flags.BoolVar(&o.failing, "failing", false, "like -each, but only scenarios that miss their bar")
+	flags.StringVar(&o.keep, "keep", "", "a folder with a file for each rule, whose figures are not measured again; none: all are measured")
 	flags.StringVar(&o.out, "out", "", "a folder for table.md, figures.json and the charts; none: only print")
 	flags.StringVar(&o.doc, "doc", "", "a Markdown file whose figures are replaced; none: no file")
 	if err := flags.Parse(args); err != nil {
@@ -59,7 +62,7 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 }
 
 // run prints the report to out and what it is at to log.
-func run(args []string, out, log io.Writer) error {
+func run(args []string, out, log io.Writer) (err error) {
 	o, err := parse(args, log)
 	if err != nil {
 		return err
@@ -71,7 +74,23 @@ func run(args []string, out, log io.Writer) error {
 	rows := keep(rate.Rows(), o)
 	compared := keep(rate.DominanceRows(), o)
 	if o.each || o.failing {
-		figures := rate.Measure(rows, rules[0].New, o.seeds)
+		rules = rules[:1]
+	}
+	kept, err := openKept(o.keep, rules)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := closeKept(kept); err == nil {
+			err = closed
+		}
+	}()
+	if o.each || o.failing {
+		m := rate.Measurement{Rows: rows, Rule: rules[0], Seeds: o.seeds, Kept: kept[0], Log: log}
+		figures, err := m.Measure()
+		if err != nil {
+			return err
+		}
 		printEach(out, rows, figures, o.failing)
 		return nil
 	}
@@ -83,7 +102,11 @@ func run(args []string, out, log io.Writer) error {
 			seeds = o.seeds
 		}
 		began := time.Now()
-		figures := rate.Measure(slices.Concat(rows, compared), rule.New, seeds)
+		m := rate.Measurement{Rows: slices.Concat(rows, compared), Rule: rule, Seeds: seeds, Kept: kept[i], Log: log}
+		figures, err := m.Measure()
+		if err != nil {
+			return err
+		}
 		results = append(results, rate.Result{Rule: rule.Name, Figures: figures})
 		fmt.Fprintf(log, "%s: %d seeds in %v\n", rule.Name, seeds, time.Since(began).Round(time.Second))
 	}
@@ -108,6 +131,36 @@ func run(args []string, out, log io.Writer) error {
 		return nil
 	}
 	return write(o.out, report.String(), slices.Concat(rows, compared), results)
+}
+
+// openKept opens the file of each rule, so that one that cannot be used is told of
+// before hours are spent. All are nil where nothing is kept.
+func openKept(folder string, rules []rate.Named) ([]*rate.Kept, error) {
+	kept := make([]*rate.Kept, len(rules))
+	if folder == "" {
+		return kept, nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	for i, rule := range rules {
+		k, err := rate.OpenKept(filepath.Join(folder, rule.Name+".jsonl"), rule.Name)
+		if err != nil {
+			return nil, errors.Join(err, closeKept(kept[:i]))
+		}
+		kept[i] = k
+	}
+	return kept, nil
+}
+
+func closeKept(all []*rate.Kept) error {
+	var errs []error
+	for _, k := range all {
+		if k != nil {
+			errs = append(errs, k.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // restricted says what was left out, so that nobody takes a part for the whole.

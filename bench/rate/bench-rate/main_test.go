@@ -45,6 +45,40 @@ func TestFolderIsFilled(t *testing.T) {
 	}
 }
 
+// A second run measures nothing and says the same, and what other code measured is
+// refused before anything is measured.
+func TestKeptFigures(t *testing.T) {
+	keep := filepath.Join(t.TempDir(), "kept")
+	args := []string{"-seeds", "2", "-rival-seeds", "1", "-rules", "ours,origin", "-rows", "first/silent|answers|refusals", "-scenarios", "^fixed, 60 rpm, .*1s, silent", "-keep", keep}
+	var first, second, log strings.Builder
+	if err := run(args, &first, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(args, &second, &log); err != nil {
+		t.Fatal(err)
+	}
+	if first.String() != second.String() || strings.Contains(log.String(), "left") {
+		t.Errorf("the second run says\n%s%s", log.String(), second.String())
+	}
+	if err := run(append(args, "-each"), io.Discard, &log); err != nil || strings.Contains(log.String(), "left") {
+		t.Errorf("-each measures again: %v\n%s", err, log.String())
+	}
+	rival := filepath.Join(keep, "origin.jsonl")
+	if err := os.WriteFile(rival, []byte(`{"rule":"origin","made_by":"others"}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log.Reset()
+	if err := run(args, io.Discard, &log); err == nil || !strings.Contains(err.Error(), rival) || log.Len() > 0 {
+		t.Errorf("other code: %v\n%s", err, log.String())
+	}
+	if err := run(append(args, "-each"), io.Discard, io.Discard); err != nil {
+		t.Errorf("-each, which has no use for it: %v", err)
+	}
+	if err := run(append(args, "-keep", filepath.Join(rival, "kept")), io.Discard, io.Discard); err == nil {
+		t.Error("a file in place of the folder is no error")
+	}
+}
+
 func TestDocument(t *testing.T) {
 	doc := filepath.Join(t.TempDir(), "rate.md")
 	args := []string{"-seeds", "1", "-rules", "ours", "-rows", "first/silent", "-scenarios", "^fixed, 60 rpm, ", "-doc", doc}
