@@ -189,7 +189,8 @@ func (lab *Lab) send() {
 		lab.free = lab.free[:len(lab.free)-1]
 		lab.rule.Sent(now, r)
 		lab.inFlight++
-		lab.slots[r.Slot] = slot{record: len(lab.run.Records), sent: lab.now, clock: now, length: *prompt}
+		s := &lab.slots[r.Slot]
+		s.record, s.sent, s.clock, s.length = len(lab.run.Records), lab.now, now, *prompt
 		lab.run.Records = append(lab.run.Records, Record{Sent: lab.now})
 		lab.events.add(lab.now+wayThere+lab.late(), atServer, r.Slot)
 	}
@@ -256,7 +257,7 @@ func (lab *Lab) happen(e event) {
 
 func (lab *Lab) arrive(n int) {
 	s := &lab.slots[n]
-	s.ruling = lab.server.enter(lab.now, s.length)
+	lab.server.enter(lab.now, &s.length, &s.ruling)
 	record := &lab.run.Records[s.record]
 	record.Arrived, record.Accepted, record.Charged = lab.now, s.ruling.accepted, s.ruling.charged
 	if !s.ruling.accepted {
@@ -293,7 +294,7 @@ func (lab *Lab) answer(n int) {
 		RequestLimit: s.ruling.requests, TokenLimit: s.ruling.tokens,
 	}
 	if s.ruling.accepted {
-		record.Charged += lab.server.leave(lab.now, s.length)
+		record.Charged += lab.server.leave(lab.now, &s.length)
 		a.Status, a.Tokens, a.PromptTokens = 200, s.length.prompt+s.length.answer, s.length.prompt
 	} else if lab.sc.Lengths != Alike {
 		lab.pending++
@@ -308,7 +309,8 @@ func (lab *Lab) answer(n int) {
 func (lab *Lab) tenantEnters() {
 	lab.events.add(lab.now+lab.untilTenant(), tenantSent, 0)
 	l := lab.sc.Lengths.draw(lab.tenant)
-	if lab.server.enter(lab.now, l).accepted {
-		lab.server.leave(lab.now, l)
+	var r ruling
+	if lab.server.enter(lab.now, &l, &r); r.accepted {
+		lab.server.leave(lab.now, &l)
 	}
 }

@@ -54,14 +54,16 @@ type ruling struct {
 	requests, tokens Stated
 }
 
-// enter rules on a request. Whoever was accepted must leave.
-func (s *server) enter(now time.Duration, l length) ruling {
-	r := ruling{accepted: true}
+// enter rules on a request, in r. Whoever was accepted must leave.
+func (s *server) enter(now time.Duration, l *length, r *ruling) {
+	*r = ruling{}
 	if s.moods != nil && s.moods.Float64() < s.sc.Flaky {
-		return ruling{retryAfter: s.retryAfter(time.Second)}
+		r.retryAfter = s.retryAfter(time.Second)
+		return
 	}
 	if s.sc.Kind == Concurrency && s.open >= s.sc.Places {
-		return ruling{retryAfter: s.retryAfter(s.sc.Latency)}
+		r.retryAfter = s.retryAfter(s.sc.Latency)
+		return
 	}
 	var wait time.Duration
 	if s.requests != nil {
@@ -77,19 +79,19 @@ func (s *server) enter(now time.Duration, l length) ruling {
 			r.charged = 0
 		}
 	}
-	if wait > 0 {
-		r.accepted = false
-		r.retryAfter = s.retryAfter(wait)
-	} else {
+	if r.accepted = wait <= 0; r.accepted {
 		s.open++
+	} else {
+		r.retryAfter = s.retryAfter(wait)
 	}
-	r.requests = s.state(s.requests, s.rpm, now)
-	r.tokens = s.state(s.tokens, s.tpm, now)
-	return r
+	if s.sc.Headers != Silent {
+		r.requests = s.state(s.requests, s.rpm, now)
+		r.tokens = s.state(s.tokens, s.tpm, now)
+	}
 }
 
 // leave ends a request that was accepted and returns what else it is charged.
-func (s *server) leave(now time.Duration, l length) (charged float64) {
+func (s *server) leave(now time.Duration, l *length) (charged float64) {
 	s.open--
 	if s.tokens == nil || s.sc.UpFront {
 		return 0
@@ -119,7 +121,7 @@ func (s *server) retryAfter(wait time.Duration) time.Duration {
 
 // state is what the headers say of one limit.
 func (s *server) state(l limiter, limit float64, now time.Duration) Stated {
-	if l == nil || s.sc.Headers == Silent {
+	if l == nil {
 		return Stated{}
 	}
 	left, reset := l.state(now)
