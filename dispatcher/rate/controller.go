@@ -139,6 +139,7 @@ func (c *Controller) Sent(at time.Time, s Size) Ticket {
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
 	c.tokens.sent(now, &k)
+	c.units.witness.minute.leaves(&k, &c.tokens.log, feedbackSpread*c.learner.feedback)
 	c.learner.sent(now, &k)
 	c.units.sent(&c.learner, now, &k)
 	return k
@@ -160,6 +161,7 @@ func (c *Controller) Answered(at time.Time, f Feedback) {
 		if f.Tokens > 0 {
 			c.capTokens.Take(now, float64(f.Tokens)-f.Ticket.estimate)
 		}
+		c.units.witness.accepted(&f.Ticket, &c.tokens)
 		c.units.answered(&c.learner, now, &f.Ticket, c.tokens.accepted(now, t, &f))
 	case Refused:
 		c.capTokens.Take(now, -f.Ticket.estimate)
@@ -186,7 +188,7 @@ func (c *Controller) refused(now time.Duration, t float64, f *Feedback) {
 		return
 	}
 	fresh := c.learner.told.rate == 0 && f.Ticket.number >= c.learner.since && (c.learner.phase != closed || c.places.known)
-	spent := c.tokens.before(&f.Ticket)
+	c.units.witness.minute.wasRefused(&f.Ticket, c.tokens.before(&f.Ticket))
 	c.tokens.unsent(now, t, &f.Ticket, c.number)
 	if c.learner.excuse(now, t, f.Ticket) {
 		c.units.unsent(&c.learner, now, &f.Ticket)
@@ -204,9 +206,12 @@ func (c *Controller) refused(now time.Duration, t float64, f *Feedback) {
 	c.learner.lengths = c.units.lengths(c.learner.spanTo(f.Ticket).count, float64(c.inFlight))
 	c.learner.refused(t, f.Ticket, min(f.RetryAfter.Seconds(), longestPause))
 	c.units.refused(&c.learner, &f.Ticket)
-	if fresh && c.units.judge(&c.learner, &f.Ticket, spent) {
+	if fresh && c.units.judge(&f.Ticket, &c.tokens, outOfTurn*float64(c.number-f.Ticket.number), c.learner.kind) {
 		c.places = places{}
 		c.units.adopt(&c.learner, &c.tokens.log, t, c.number)
+	}
+	if fresh {
+		c.units.teach(&c.learner)
 	}
 }
 

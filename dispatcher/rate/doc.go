@@ -38,9 +38,10 @@
 //   - Refusals that have nothing to do with the rate are told from those of a
 //     limit by a trial at a rate that no limit would accept, and their share is
 //     excused (noise.go).
-//   - What varies least from refusal to refusal is what is counted: requests, or
-//     tokens of one kind (units.go). Tokens are learned in units of what a mean
-//     request takes, by the same means.
+//   - The limit that explains best what was refused, and what was not, tells what
+//     is counted: requests, or tokens of one kind (witness.go, evidence.go). Tokens
+//     are learned in units of what a mean request takes, by the same means
+//     (units.go).
 //   - Refusals that come at the same number of requests at once, whatever the
 //     rate, and never beyond it, are a limit of requests at once (places.go).
 //

@@ -137,10 +137,16 @@ func (k *tokens) unsent(now time.Duration, at float64, t *Ticket, next int64) {
 	}
 }
 
-// before is what had been spent when a refused request left.
-func (k *tokens) before(t *Ticket) spend {
+// until is what had been spent when a request left, its own included.
+func (k *tokens) until(t *Ticket) spend {
 	s := t.spent
 	s.add(k.never.since(t).negative())
+	return s
+}
+
+// before is what had been spent when a refused request left.
+func (k *tokens) before(t *Ticket) spend {
+	s := k.until(t)
 	s.add(t.cost.negative())
 	return s
 }

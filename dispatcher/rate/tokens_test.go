@@ -18,6 +18,7 @@ type meter struct {
 	requests, room          float64        // a minute, and left now; 0 a minute: no limit
 	at                      time.Time
 	charged                 [parts]float64
+	byClock                 bool    // it is whole again at each minute, 20 s after ours
 	chance                  float64 // share that it refuses at random
 	rng                     *rand.Rand
 	seed                    uint64 // of what is sent to it
@@ -33,8 +34,15 @@ func newMeter(w, in, out float64, most bool) *meter {
 }
 
 func (m *meter) settle(now time.Time) {
+	left := m.level[whole]
 	for p := range parts {
 		m.level[p] = min(m.depth[p], m.level[p]+now.Sub(m.at).Seconds()*m.perMinute[p]/60)
+	}
+	if edge := 20 * time.Second; m.byClock {
+		m.level[whole] = left
+		if m.at.Sub(start.Add(edge)).Truncate(time.Minute) != now.Sub(start.Add(edge)).Truncate(time.Minute) || m.at.Before(start.Add(edge)) != now.Before(start.Add(edge)) {
+			m.level[whole] = m.perMinute[whole]
+		}
 	}
 	m.room = min(max(1, m.requests/60), m.room+now.Sub(m.at).Minutes()*m.requests)
 	m.at = now

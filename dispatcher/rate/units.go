@@ -2,7 +2,6 @@ package rate
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -31,25 +30,10 @@ func (m measure) of(s spend) float64 {
 	}
 }
 
-// look is how what passed until a refusal is looked at.
-type look int
-
 const (
-	perSecond look = iota // between two refusals: right for a bucket
-	sinceEdge             // the same, or the next if that is less: for a window by the clock
-	inMinute              // in the minute before the refusal: for any 60 s
-	looks
-)
-
-const (
-	// A span between two refusals counts where leastSpan requests passed in it.
-	leastSpan = 20
-	// Something else is counted than what was taken for it where that varies so
-	// much less from refusal to refusal that it is exp(surer) times as likely.
-	// A window's count is exact, so that less is enough there, and what came last
-	// before a refusal tells nothing.
-	surer         = 4.5
-	surerOfWindow = 1.5
+	// surer is how much more likely something must be, as a logarithm, to be taken
+	// for what is counted: nine times, so that nine of ten such sayings are right.
+	surer = 2.2
 	// adoptMost is how far from the rate of requests that of units may be.
 	adoptMost = 2.0
 	// A hurried window is probed by about a tenth, which is hurrySteps doublings
@@ -66,11 +50,10 @@ type units struct {
 	size    float64 // tokens of a unit
 	carry   float64 // of a unit, not yet taken
 
-	at    float64 // of the last refusal
-	spent spend   // until then
-	seen  [looks]figures
-	look  look // the one that varies least
-	clear bool // no other measure is nearly as likely
+	witness witness
+	law     limiter // by which what is counted is most likely
+	clear   bool    // nothing else is nearly as likely
+	window  bool    // it is surely a window
 
 	hurried float64 // until when a window is probed by a tenth
 
@@ -195,53 +178,51 @@ func (u *units) refused(l *learner, k *Ticket) {
 	l.closure.refused += more
 }
 
-// judge takes in what passed until a request that was refused after others had
-// passed, and tells whether something else is counted than what was taken for it.
-func (u *units) judge(l *learner, k *Ticket, spent spend) (other bool) {
-	between, minute := spent, spent
-	between.add(u.spent.negative())
-	minute.add(k.ago.negative())
-	seconds, first := k.at-u.at, u.at == 0
-	u.at, u.spent = k.at, spent
+// judge takes in a refusal of a request when others had passed, and tells whether
+// something else is counted than what was taken for it. crowd is of how many, that
+// left shortly before it, it is not known yet whether they were refused; known is
+// the kind of the limit.
+func (u *units) judge(k *Ticket, t *tokens, crowd float64, known kind) (other bool) {
+	varied := false
 	for m := byTokens; m < measures; m++ {
 		u.recent[m].refused()
+		varied = varied || u.sizes[m].vary()
 	}
-	if between.requests < leastSpan {
-		return false
-	}
-	var all [looks][measures]float64
+	return u.witness.judge(k, t, &u.sizes, crowd, varied) && u.decide(known)
+}
+
+// decide takes for what is counted what the refusals speak for; where that is not
+// what was taken for it before, it is to be surer, and tokens are to be surer than
+// that refusals come at any moment. That it is tokens is told by all that may be
+// counted of them together.
+func (u *units) decide(known kind) (other bool) {
+	var likely [measures]float64
+	var by [measures]limiter
+	var window [measures]float64
+	best, tokens := u.measure, 0.0
 	for m := range measures {
-		all[perSecond][m] = m.of(between) / seconds
-		all[inMinute][m] = m.of(minute)
-		all[sinceEdge][m] = min(m.of(between), m.of(minute))
-	}
-	if first || k.at >= minuteSeconds {
-		u.seen[inMinute].add(all[inMinute])
-	}
-	if first || seconds > minuteSeconds/2 {
-		u.seen[sinceEdge].add(all[sinceEdge])
-	}
-	if !first {
-		u.seen[perSecond].add(all[perSecond])
-	}
-	windows := l.kind == kindWindow
-	margin := surer
-	if windows {
-		margin = surerOfWindow
-	}
-	now, _ := u.likely(u.measure, windows)
-	best, most := u.measure, now+margin
-	for m := range measures {
-		if v, look := u.likely(m, windows); v > most && (m == byRequest || u.sizes[m].vary()) {
-			best, most, u.look = m, v, look
+		if likely[m], by[m], window[m] = u.witness.likely(m, known); m != byRequest {
+			tokens += math.Exp(likely[m])
 		}
 	}
-	other = best != u.measure
-	u.measure = best
-	most, _ = u.likely(best, windows)
-	u.clear = !math.IsInf(most, -1)
 	for m := range measures {
-		if v, _ := u.likely(m, windows); m != best && v > most-margin {
+		if likely[m] > likely[best] {
+			best = m
+		}
+	}
+	enough, less := likely[best], max(0, likely[u.measure])
+	switch {
+	case best == byRequest:
+		less = likely[u.measure]
+	case u.measure == byRequest:
+		enough = math.Log(tokens)
+	}
+	if best != u.measure && enough > less+surer {
+		u.measure, other = best, true
+	}
+	u.law, u.clear, u.window = by[u.measure], likely[u.measure] > 0, likely[u.measure] > surer && window[u.measure] > surer
+	for m := range measures {
+		if m != u.measure && likely[m] > likely[u.measure]-surer {
 			u.clear = false
 		}
 	}
@@ -258,7 +239,7 @@ func (u *units) hurry(l *learner) {
 		return
 	}
 	steps := hurrySteps
-	if u.seen[inMinute].n < 2 {
+	if u.witness.evidence.n < 2 {
 		steps = hurryFirst // the ramp's requests take up the first part of the minute
 	}
 	hurried := l.flat() + steps*windowSeconds
@@ -270,28 +251,25 @@ func (u *units) hurry(l *learner) {
 	}
 }
 
-// likely is how likely a measure is by the look that makes it most so.
-func (u *units) likely(m measure, windows bool) (most float64, by look) {
-	most = math.Inf(-1)
-	for k := range looks {
-		if v := u.seen[k].likely(m, windows) + u.recent[m].proof; v > most {
-			most, by = v, k
-		}
+// teach tells a learner, which is closed, that tokens are counted by a window where
+// it did not make that out by how long it was refused.
+func (u *units) teach(l *learner) {
+	if u.measure == byRequest || !u.window || l.kind == kindWindow || l.told.rate > 0 {
+		return
 	}
-	return most, by
+	_, limit := u.witness.evidence.likely(u.law, u.measure, false)
+	l.kind, l.sure, l.stage = kindWindow, true, 0
+	l.rate = max(slowest, limit/u.size/minuteSeconds)
 }
 
 // adopt has a learner, which is closed, go on in units of what is counted now. A
 // unit is what a mean request takes, so that its rates are about right; where they
 // are known they are found again by what was seen.
 func (u *units) adopt(l *learner, log *spendLog, t float64, next int64) {
-	u.size, u.carry = 1, 0
-	f := &u.seen[u.look]
-	if u.measure != byRequest {
-		u.size = max(1, median(f.of(u.measure))/median(f.of(byRequest)))
-	}
-	rate := median(f.of(u.measure)) / u.size
-	if u.look != perSecond {
+	u.carry = 0
+	u.size = u.sizes[u.measure].unit(u.measure)
+	_, rate := u.witness.evidence.likely(u.law, u.measure, false)
+	if rate /= u.size; u.law.window() {
 		rate /= minuteSeconds
 	}
 	if l.closure.from == cruise && rate > l.rate/adoptMost && rate < l.rate*adoptMost {
@@ -307,12 +285,4 @@ func (u *units) adopt(l *learner, log *spendLog, t float64, next int64) {
 		passed.add(log.at(from).negative())
 		return u.measure.of(passed) / u.size
 	})
-}
-
-func median(all []float64) float64 {
-	slices.Sort(all)
-	if n := len(all); n%2 == 0 {
-		return (all[n/2-1] + all[n/2]) / 2
-	}
-	return all[len(all)/2]
 }

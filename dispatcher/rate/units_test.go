@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// A provider that says nothing, and counts tokens, is known by what varies least
-// between its refusals. That is a matter of chance, so that a few are looked at.
+// A provider that says nothing, and counts tokens, is known by the limit that
+// explains its refusals best.
 func TestUnitsTellWhatIsCounted(t *testing.T) {
-	const seeds, span = 36, 15 * time.Minute
+	const seeds, span = 9, 15 * time.Minute
 	for name, c := range map[string]struct {
 		most               bool
 		perMinute, refused float64
@@ -37,69 +37,107 @@ func TestUnitsTellWhatIsCounted(t *testing.T) {
 				t.Errorf("%s: it keeps %+v of %+v", name, l, s)
 			}
 		}
-		if share < 0.92 || refusals > c.refused || told < 2*seeds/3 || right < seeds/2 {
+		if share < 0.92 || refusals > c.refused || told < seeds || right < 2*seeds/3 {
 			t.Errorf("%s: %.3f of what is allowed was charged, %.4f refused; of %d, %d say that it is tokens, %d how many", name, share, refusals, seeds, told, right)
 		}
 	}
 }
 
-// Requests are what is counted where tokens only happen to be many.
-func TestUnitsStayRequests(t *testing.T) {
-	m := newMeter(0, 0, 0, false)
-	m.silent, m.requests = true, 600
-	c := New(Config{Concurrency: 4096}, nil, start)
-	driveTokens(c, m, 15*time.Minute)
-	if s := c.Snapshot(start.Add(15 * time.Minute)); s.Bound != BoundRPM || s.TPM != 0 || math.Abs(s.RPM/600-1) > 0.05 {
-		t.Errorf("at 600 requests a minute of all lengths it says %+v", s)
+// A window by the clock tells something but once a minute: five minutes are enough.
+func TestUnitsTellAWindowByTheClock(t *testing.T) {
+	const seeds, span = 9, 5 * time.Minute
+	told, right := 0, 0
+	for seed := range uint64(seeds) {
+		m := newMeter(300_000, 0, 0, false)
+		m.silent, m.byClock, m.seed = true, true, seed+1
+		m.level[whole] = m.perMinute[whole]
+		c := New(Config{Concurrency: 4096}, nil, start)
+		driveTokens(c, m, span)
+		s := c.Snapshot(start.Add(span))
+		if passed := c.units.witness.evidence.newest()[anyMinute][byTokens].passed; passed < 200_000 {
+			t.Errorf("it knows of %.0f tokens that were accepted in a minute", passed)
+		}
+		if s.Bound == BoundTPM {
+			told++
+		}
+		if math.Abs(s.TPM/300_000-1) < 0.05 {
+			right++
+		}
+	}
+	if told < seeds || right < seeds-1 {
+		t.Errorf("of %d, %d say after %v that it is tokens, %d how many", seeds, told, span, right)
 	}
 }
 
-// judged feeds spans of about n requests and returns what is then counted.
+// Requests are what is counted where tokens only happen to be many, also where
+// some are refused at random.
+func TestUnitsStayRequests(t *testing.T) {
+	const seeds, span = 5, 15 * time.Minute
+	for _, chance := range []float64{0, 0.03} {
+		told, right := 0, 0
+		for seed := range uint64(seeds) {
+			m := newMeter(0, 0, 0, false)
+			m.silent, m.requests, m.chance, m.seed = true, 600, chance, seed+1
+			c := New(Config{Concurrency: 4096}, nil, start)
+			driveTokens(c, m, span)
+			s := c.Snapshot(start.Add(span))
+			if s.Bound == BoundRPM && s.TPM == 0 {
+				told++
+			}
+			if math.Abs(s.RPM/600-1) < 0.05 {
+				right++
+			}
+		}
+		if told < seeds || right < seeds-1 {
+			t.Errorf("of %d at 600 requests a minute of all lengths, %.2f of them refused at random, %d say that it is requests, %d how many", seeds, chance, told, right)
+		}
+	}
+}
+
+// judged feeds spans of about 300 requests, each of which ends when a minute's
+// limit of one measure is exceeded, and returns what is then counted.
 func judged(kind kind, spans int, exact measure, alike bool) measure {
 	rng := rand.New(rand.NewPCG(5, 5))
 	u, l := newUnits(), newLearner(0, kindUnknown)
-	l.kind = kind
-	var sum spend
-	at, k := 0.0, Ticket{}
+	limit := 300 * amounts{1, 300, 1500, 150}[exact]
+	t := newTokens(0)
+	at := 0.0
 	for range spans {
-		before := exact.of(sum)
-		for exact.of(sum)-before < 300*map[measure]float64{byRequest: 1, byTokens: 260, byMost: 1200, byPrompt: 160}[exact] {
-			c := spend{requests: 1, prompts: 100, most: 1000}
+		ago := t.log.spent
+		for refused := false; !refused; at += 0.2 {
+			k := Ticket{at: at, cost: spend{requests: 1, prompts: 100, most: 1000}, ago: ago}
 			answer := 100.0
 			if !alike {
-				c.prompts *= math.Exp(rng.NormFloat64())
-				c.most *= math.Exp(rng.NormFloat64())
+				k.cost.prompts *= math.Exp(rng.NormFloat64())
+				k.cost.most *= math.Exp(rng.NormFloat64())
 				answer *= math.Exp(rng.NormFloat64())
 			}
-			ticket := Ticket{cost: c, answer: answer}
-			u.take(&ticket, 0, false)
-			u.answered(&l, 0, &ticket, answer)
-			sum.add(c)
-			sum.add(spend{answers: answer, settled: c.most})
-			at += 0.2
-			k = Ticket{at: at, spent: sum}
+			k.answer, k.spent = answer, t.log.spent
+			k.spent.add(k.cost)
+			u.take(&k, 0, false)
+			if refused = exact.of(k.spent)-exact.of(ago) > limit; refused {
+				u.judge(&k, &t, 0, kind)
+				continue
+			}
+			u.witness.accepted(&k, &t)
+			u.answered(&l, 0, &k, answer)
+			t.log.spent.add(k.cost)
+			t.log.spent.add(spend{answers: answer, settled: k.cost.most})
 		}
-		k.ago = u.spent
-		u.judge(&l, &k, sum)
+		at += minuteSeconds
 	}
 	return u.measure
 }
 
 func TestUnitsOfAWindowAreToldSoon(t *testing.T) {
 	for exact := range measures {
-		if got := judged(kindWindow, 5, exact, false); got != exact {
+		if got := judged(kindWindow, 3, exact, false); got != exact {
 			t.Errorf("measure %d is exact in a window, %d is taken for what is counted", exact, got)
 		}
 	}
 	// Where all are alike nothing can be told, and nothing is said.
 	if got := judged(kindWindow, 8, byMost, true); got != byRequest {
 		t.Errorf("all requests are alike, and measure %d is taken for what is counted", got)
-	}
-}
-
-func TestMedian(t *testing.T) {
-	if median([]float64{3, 1, 2}) != 2 || median([]float64{4, 1, 3, 2}) != 2.5 {
-		t.Error("it is not the middle")
 	}
 }
 
@@ -168,21 +206,6 @@ func TestUnitsOfARefusedRequest(t *testing.T) {
 	}
 }
 
-// A window's count is exact: what is close but not exact is not it, whatever
-// varies more.
-func TestFiguresOfAWindowAreExact(t *testing.T) {
-	var f figures
-	for _, n := range [][measures]float64{{1193, 580e3, 2531e3, 370e3}, {1209, 677e3, 2528e3, 382e3}} {
-		f.add(n)
-	}
-	if requests, most := f.likely(byRequest, true), f.likely(byMost, true); most < requests+surerOfWindow {
-		t.Errorf("requests are as likely as %v, max_tokens as %v", requests, most)
-	}
-	if requests, most := f.likely(byRequest, false), f.likely(byMost, false); most > requests+surer {
-		t.Errorf("of a bucket, where nothing is exact, it is taken for sure: max_tokens are as likely as %v, requests as %v", most, requests)
-	}
-}
-
 // That refusals follow much, or nothing in particular, tells whether they may
 // have to do with lengths.
 func TestUnitsPossible(t *testing.T) {
@@ -204,6 +227,50 @@ func TestUnitsPossible(t *testing.T) {
 		}
 		if got := u.possible(); got != want {
 			t.Errorf("%s: possible is %v", name, got)
+		}
+	}
+}
+
+// A learner that took a window of tokens for something else is told that it is one.
+func TestUnitsTeachTheKind(t *testing.T) {
+	learn := func(m measure, counts ...float64) learner {
+		u, l := newUnits(), newLearner(0, kindUnknown)
+		u.measure, u.size, u.witness.evidence = m, 4, *refusedAt(4, counts...)
+		l.kind, l.rate, l.stage, l.phase = kindBucket, 2, 2, closed
+		if u.decide(kindBucket) {
+			t.Error("something else is counted than what was taken for it")
+		}
+		u.teach(&l)
+		return l
+	}
+	if l := learn(byMost, 1200, 1203, 1201); l.kind != kindWindow || !l.known() || l.stage != 0 || math.Abs(l.rate-1203.0/4/60) > 0.1 {
+		t.Errorf("a window of 1203 tokens is taken for kind %d at %v units a second", l.kind, l.rate)
+	}
+	if l := learn(byMost, 1200, 1350, 1100); l.kind != kindBucket || l.rate != 2 {
+		t.Errorf("what explains nothing is taken for kind %d at %v units a second", l.kind, l.rate)
+	}
+}
+
+// Tokens are said when they are much more likely than requests, also than requests
+// that others take some of.
+func TestUnitsAreSaidWhenTheyAreSure(t *testing.T) {
+	for name, c := range map[string]struct {
+		requests, tokens []float64
+		want             measure
+	}{
+		"tokens are exact":            {[]float64{300, 330, 320, 290}, []float64{1200, 1202, 1203, 1201}, byMost},
+		"both are":                    {[]float64{300, 300, 301, 300}, []float64{1200, 1202, 1203, 1201}, byRequest},
+		"nothing is":                  {[]float64{300, 400, 200, 260}, []float64{1200, 1500, 1000, 840}, byRequest},
+		"others take of the requests": {[]float64{300, 315, 290, 320}, []float64{1200, 1205, 1203, 1050}, byRequest},
+	} {
+		u := newUnits()
+		for i, n := range c.requests {
+			b := u.witness.evidence.add(300)
+			b[anyMinute][byRequest], b[anyMinute][byMost] = counted(1, n), counted(4, c.tokens[i])
+			b[anyMinute][byRequest].off, b[anyMinute][byMost].off = 0.007*n, 0.007*c.tokens[i]
+		}
+		if u.decide(kindWindow); u.measure != c.want {
+			t.Errorf("%s: measure %d is taken for what is counted, want %d", name, u.measure, c.want)
 		}
 	}
 }
