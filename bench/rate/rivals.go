@@ -19,11 +19,36 @@ const OursName = "ours"
 // rules are all that meet the scenarios, ours first.
 var rules = []Named{
 	{OursName, func(sc *Scenario, _ uint64) Rule { return Ours(sc) }},
-	{"origin", func(*Scenario, uint64) Rule { return newOrigin() }},
+	{"origin", func(sc *Scenario, _ uint64) Rule { return &capped{Rule: newOrigin(), most: sc.MaxInFlight} }},
 	{"gradient2", func(*Scenario, uint64) Rule { return newGradient2() }},
 	{"aimd", func(sc *Scenario, _ uint64) Rule { return newAIMD(sc.MaxInFlight) }},
-	{"static", func(*Scenario, uint64) Rule { return newStatic() }},
+	{"static", func(sc *Scenario, _ uint64) Rule { return &capped{Rule: newStatic(), most: sc.MaxInFlight} }},
 	{"retry", func(_ *Scenario, seed uint64) Rule { return newRetryLoop(seed) }},
+}
+
+// capped keeps a rule that knows no end within the cap on requests at once that
+// every client has. Against a server that refuses nothing it would have a hundred
+// million under way.
+type capped struct {
+	Rule
+	most, inFlight int
+}
+
+func (c *capped) Permit(now time.Time, next Request) (bool, time.Time) {
+	if c.inFlight >= c.most {
+		return false, time.Time{}
+	}
+	return c.Rule.Permit(now, next)
+}
+
+func (c *capped) Sent(now time.Time, r Request) {
+	c.inFlight++
+	c.Rule.Sent(now, r)
+}
+
+func (c *capped) Answered(now time.Time, a Answer) {
+	c.inFlight--
+	c.Rule.Answered(now, a)
 }
 
 // RulesNamed returns the rules of a list like "ours,aimd", and all of them for
