@@ -139,6 +139,7 @@ func (c *Controller) Sent(at time.Time, s Size) Ticket {
 	c.capRequests.Take(now, 1)
 	c.capTokens.Take(now, k.estimate)
 	c.tokens.sent(now, &k)
+	c.window.sent(k)
 	c.units.witness.minute.leaves(&k, &c.tokens.log, feedbackSpread*c.learner.feedback)
 	c.learner.sent(now, &k)
 	c.units.sent(&c.learner, now, &k)
@@ -164,12 +165,15 @@ func (c *Controller) Answered(at time.Time, f Feedback) {
 		c.units.witness.accepted(&f.Ticket, &c.tokens)
 		c.units.answered(&c.learner, now, &f.Ticket, c.tokens.accepted(now, t, &f))
 	case Refused:
+		c.window.gone(f.Ticket)
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.refused(now, t, &f)
 	case Failed:
+		c.window.gone(f.Ticket)
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.tokens.unsent(now, t, &f.Ticket, c.number)
 	case TooLarge:
+		c.window.gone(f.Ticket)
 		c.capTokens.Take(now, -f.Ticket.estimate)
 		c.tokens.refuseBeyond(now, t, &f, c.number)
 	}
@@ -280,6 +284,7 @@ func (c *Controller) windowBound() Bound {
 func (c *Controller) Unsent(at time.Time, k Ticket) {
 	now, t := c.since(at)
 	c.inFlight--
+	c.window.gone(k)
 	c.sent.add(now, -1)
 	c.capRequests.Take(now, -1)
 	c.capTokens.Take(now, -k.estimate)

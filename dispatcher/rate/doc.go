@@ -49,5 +49,6 @@
 // seconds (comeback.go).
 //
 // Where nothing is ever refused the requests at once are limited instead, by
-// steps that are held against latency (window.go).
+// steps that are held against latency (window.go), by answers that came and by
+// those that are late (cohort.go).
 package rate
