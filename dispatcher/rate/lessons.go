@@ -75,7 +75,7 @@ func (l *learner) close(t float64, k Ticket, retryAfter float64) {
 		l.phase, l.since = closed, l.lastSent+1
 		l.closure.rho = top
 		return
-	case s.count > 0 && full:
+	case s.count > 0:
 		refused := refusedSpan{&l.trace, k.at, s.count, top, l.lengths.lumps, l.lengths.longest}
 		var e explained
 		e, most = refused.explain()
