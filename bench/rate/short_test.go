@@ -50,7 +50,7 @@ var atLeast = map[string]int{
 	"refused2/silent":   11,
 	"raise/silent":      7,
 	"raisewin/silent":   2,
-	"fall/silent":       10,
+	"fall/silent":       9,
 	"probes/silent":     3,
 	"tokens/silent":     5,
 	"tenant/silent":     7,
