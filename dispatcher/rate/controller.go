@@ -201,7 +201,7 @@ func (c *Controller) refused(now time.Duration, t float64, f *Feedback) {
 	if c.units.measure == byRequest && c.learner.told.rate == 0 && (f.Ticket.number >= c.learner.since || c.places.known) {
 		before := c.places.known
 		if c.places.refuse(t, f.Ticket.open); c.places.known && !before && c.learner.belief.exact() {
-			c.places = places{latency: c.places.latency}
+			c.places = places{most: c.places.most, latency: c.places.latency}
 		}
 		if before && !c.places.known {
 			c.learner.restart(c.sent.perMinute(now) / minuteSeconds / 2)

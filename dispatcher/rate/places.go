@@ -26,6 +26,9 @@ const (
 	// at once stay about the same under any limit.
 	placesLatencies = 6
 	placesMemory    = 20
+	// placesForget is what each refusal takes off the most that was accepted at
+	// once, lest a limit that fell is never seen.
+	placesForget = 0.01
 	// placesRaised, or half the limit, must be accepted beyond it in a row to
 	// raise it: one or two slip in while an answer is on its way.
 	placesRaised = 8
@@ -49,6 +52,7 @@ type places struct {
 	against float64 // accepted ones beyond it
 	known   bool
 
+	most     float64 // requests at once that were accepted
 	first    float64 // when limit was first taken for it
 	latency  float64 // of accepted requests
 	total    int     // accepted since limit was first taken for it
@@ -67,6 +71,7 @@ func (p *places) accept(t float64, open int, took float64) {
 	p.accepted++
 	p.total++
 	p.streak = 0
+	p.most = max(p.most, float64(open))
 	p.back.accepted(t)
 	if p.accepted >= placesRequests {
 		p.lost = 0
@@ -87,30 +92,31 @@ func (p *places) accept(t float64, open int, took float64) {
 // refuse hears of a refused one, the first of its episode.
 func (p *places) refuse(t float64, open int) {
 	n := float64(open)
+	p.most *= 1 - placesForget
 	if p.streak++; p.known && p.streak > placesStreak {
 		// A limit of requests at once lets the next one in when one is answered.
-		*p = places{latency: p.latency}
+		*p = places{most: p.most, latency: p.latency}
 		return
 	}
 	switch {
 	case n < 1:
-		*p = places{latency: p.latency} // it was alone
+		*p = places{most: p.most, latency: p.latency} // it was alone
 	case !p.known && float64(p.accepted) >= max(placesSpan, placesShare*n):
-		*p = places{latency: p.latency} // so many pass in a row only below a limit by time
+		*p = places{most: p.most, latency: p.latency} // so many pass in a row only below a limit by time
 	case p.known && n < p.limit*(1-placesDown)-placesLow:
 		// Refused far below the limit: it is another, or none.
 		p.limit = n
 		if p.lost++; p.lost >= placesLost {
-			*p = places{latency: p.latency}
+			*p = places{most: p.most, latency: p.latency}
 		}
 	case p.known:
 		p.limit = max(1, min(p.limit, n)-placesOff*p.limit)
 	case p.limit > 0 && math.Abs(n-p.limit) <= max(1, placesNear*p.limit):
 		p.limit = min(p.limit, n)
 		p.proofs++
-		p.known = p.proofs >= placesProof && p.against <= p.proofs/2 && t-p.first >= placesLatencies*p.latency && float64(p.total) >= placesTotal*p.limit+placesLeast
+		p.known = p.proofs >= placesProof && p.against <= p.proofs/2 && p.most <= p.limit*(1+placesRace)+1 && t-p.first >= placesLatencies*p.latency && float64(p.total) >= placesTotal*p.limit+placesLeast
 	default:
-		*p = places{limit: n, first: t, latency: p.latency}
+		*p = places{limit: n, most: p.most, first: t, latency: p.latency}
 	}
 	p.accepted, p.since = 0, t
 	p.extra, p.beyond = 1, 0

@@ -85,3 +85,28 @@ func TestPlacesEndWithARowOfRefusals(t *testing.T) {
 		t.Error("it goes on although everything is refused")
 	}
 }
+
+// Where answers take so short a time that but two or three are under way, a bucket
+// refuses at the same number of requests at once, too; but it accepted more.
+func TestPlacesAreNoFewerThanWereAcceptedAtOnce(t *testing.T) {
+	for most, want := range map[int]bool{2: true, 3: true, 5: false} {
+		var p places
+		p.accept(0, most, 0.2)
+		for i := range 2 * placesProof {
+			p.refuse(float64(i), 2)
+			for range 40 {
+				p.accept(float64(i), 1, 0.2)
+			}
+		}
+		if p.known != want {
+			t.Errorf("%d accepted at once, refused at 2: known is %v", most, p.known)
+		}
+	}
+	p := places{most: 100}
+	for range 500 {
+		p.refuse(0, 50)
+	}
+	if p.most > 1 {
+		t.Errorf("after 500 refusals %v is still the most", p.most)
+	}
+}
