@@ -164,16 +164,20 @@ func TestKeptPromises(t *testing.T) {
 // provider saw, and neither more nor less.
 func TestRequestsSent(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		sent, unsent int64
-		crashed      bool // before the settlement
-		good         bool
+		name                   string
+		sent, unsent, canaries int64
+		crashed                bool // before the settlement
+		good                   bool
 	}{
-		{"exact", 3, 0, false, true},
-		{"counted twice", 4, 0, false, false},
-		{"not counted", 2, 0, false, false},
-		{"broken before it left", 4, 1, false, true},
-		{"after a crash", 2, 0, true, true},
+		{"exact", 3, 0, 0, false, true},
+		{"counted twice", 4, 0, 0, false, false},
+		{"not counted", 2, 0, 0, false, false},
+		{"broken before it left", 4, 1, 0, false, true},
+		{"a canary", 4, 0, 1, false, true},
+		{"a canary counted twice", 5, 0, 1, false, false},
+		{"a canary, and broken", 5, 1, 1, false, true},
+		{"a canary counted twice, and broken", 6, 1, 1, false, false},
+		{"after a crash", 2, 0, 0, true, true},
 	} {
 		h := New()
 		f := &File{Lines: []Line{{Number: 1, ID: "1", Prompt: "one", Answer: "I"}, {Number: 2, ID: "2", Prompt: "two", Answer: "II", Retries: 1}}}
@@ -181,7 +185,7 @@ func TestRequestsSent(t *testing.T) {
 		h.Sending("a", f)
 		h.Uploaded("a", f, 2)
 		h.Unsent(c.unsent)
-		counts := counted(map[string]Count{"one": {1, 0}, "two": {2, 0}})
+		counts := counted(map[string]Count{"one": {1, 0}, "two": {2, 0}, canary: {c.canaries, 0}})
 		if c.crashed {
 			h.Crashed(counts)
 		}
