@@ -10,7 +10,7 @@ const (
 	// the rate was cut each time, and after which the first probe passed, are
 	// suspected to have nothing to do with the rate; after a trial that showed
 	// otherwise, twice as many.
-	noiseEarly     = 6
+	noiseEarly     = 9
 	noiseMostEarly = 64
 	// So many times as many are needed where they may have to do with how long
 	// requests are: there they come early too.
