@@ -232,9 +232,13 @@ func isTimeout(err error) bool {
 // such as "any", which is a word like others.
 const minSecret = 16
 
-// placeholder tells whether a credential is none: a mere word, or nothing.
+// shortWord is how many letters a placeholder has at most, such as "ollama"; what
+// is longer may be somebody's password.
+const shortWord = 7
+
+// placeholder tells whether a credential is none: a mere short word, or nothing.
 func placeholder(key string) bool {
-	return len(key) < minSecret && !strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsLetter(r) })
+	return len(key) <= shortWord && !strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
 // withoutKey takes the credential out of a body, since some servers quote what

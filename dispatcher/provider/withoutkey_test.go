@@ -44,4 +44,8 @@ func TestPlaceholderCredential(t *testing.T) {
 	if a := (OpenAI{}).Answer(&e, 400, http.Header{}, []byte(`{"error":{"message":"as many as any"}}`)); a.Message != "as many as any" {
 		t.Errorf("it became %q", a.Message)
 	}
+	e.Key = "correcthorse" // letters alone, but no placeholder
+	if a := (OpenAI{}).Answer(&e, 401, http.Header{}, []byte(`{"error":{"message":"Wrong key: correcthorse"}}`)); strings.Contains(a.Message, e.Key) {
+		t.Errorf("a password of letters is told: %q", a.Message)
+	}
 }
